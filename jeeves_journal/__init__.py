@@ -1,0 +1,97 @@
+"""Jeeves Journal: the durable step journal for async Python.
+
+A run records the result of every side effect under ``(session_id, step_name)``; when its process dies, a restarted run
+replays what is recorded and does only what is left.
+
+Names are imported when they are first used, so that importing this package loads neither SQLAlchemy nor Alembic.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jeeves_journal.errors import (
+        CodecError,
+        ConfigurationError,
+        DecodeError,
+        EncodeError,
+        IntegrityError,
+        InvalidKeyError,
+        JournalError,
+        SchemaError,
+        StoreClosedError,
+        StoreError,
+        StoreUnavailableError,
+    )
+    from jeeves_journal.migrations import include_name
+    from jeeves_journal.options import StoreOptions
+    from jeeves_journal.protocol import JournalStore, ManagedJournalStore
+    from jeeves_journal.records import JournalEntry
+    from jeeves_journal.runtime import JournaledRuntime, PostgresRuntime, SqliteRuntime
+    from jeeves_journal.sessions import JournaledSession
+    from jeeves_journal.stores.memory import InMemoryJournalStore
+    from jeeves_journal.stores.models import StepRecord, StreamRecord, metadata
+    from jeeves_journal.stores.named import PostgresJournalStore, SqliteJournalStore
+    from jeeves_journal.stores.sql import SQLAlchemyJournalStore
+
+__all__ = [
+    "CodecError",
+    "ConfigurationError",
+    "DecodeError",
+    "EncodeError",
+    "InMemoryJournalStore",
+    "IntegrityError",
+    "InvalidKeyError",
+    "JournalEntry",
+    "JournalError",
+    "JournalStore",
+    "JournaledRuntime",
+    "JournaledSession",
+    "ManagedJournalStore",
+    "PostgresJournalStore",
+    "PostgresRuntime",
+    "SQLAlchemyJournalStore",
+    "SchemaError",
+    "SqliteJournalStore",
+    "SqliteRuntime",
+    "StepRecord",
+    "StoreClosedError",
+    "StoreError",
+    "StoreOptions",
+    "StoreUnavailableError",
+    "StreamRecord",
+    "include_name",
+    "metadata",
+]
+
+_ROOMS = {
+    "errors": (
+        "CodecError ConfigurationError DecodeError EncodeError IntegrityError InvalidKeyError JournalError SchemaError "
+        "StoreClosedError StoreError StoreUnavailableError"
+    ),
+    "migrations": "include_name",
+    "options": "StoreOptions",
+    "protocol": "JournalStore ManagedJournalStore",
+    "records": "JournalEntry",
+    "runtime": "JournaledRuntime PostgresRuntime SqliteRuntime",
+    "sessions": "JournaledSession",
+    "stores.memory": "InMemoryJournalStore",
+    "stores.models": "StepRecord StreamRecord metadata",
+    "stores.named": "PostgresJournalStore SqliteJournalStore",
+    "stores.sql": "SQLAlchemyJournalStore",
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    room = _ROOM_OF.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{room}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

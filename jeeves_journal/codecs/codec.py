@@ -1,0 +1,23 @@
+"""What every codec does."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Codec(Protocol):
+    """Turns a value into a payload and back.
+
+    Attributes:
+        id: The codec's name in a record's footer: one to eight ASCII characters.
+    """
+
+    id: str
+
+    def dumps(self, value: Any) -> bytes:
+        """Return the value's payload. Any exception means that this value cannot be recorded."""
+        ...
+
+    def loads(self, payload: bytes | memoryview) -> Any:
+        """Return the value of a payload. Any exception means that the payload cannot be read here."""
+        ...

@@ -1,0 +1,68 @@
+"""The footer: the last 68 bytes of every record.
+
+======  =====  ==============================================================================================
+offset  bytes  field
+======  =====  ==============================================================================================
+0       32     checksum: BLAKE2b-256 over the payload and the rest of the footer
+32      8      key id, zero while nothing is sealed
+40      12     nonce, zero while nothing is sealed
+52      8      codec id, ASCII, padded with zeros
+60      1      format version
+61      1      seal, 0 for none
+62      1      compression, 0 for none
+63      1      zero
+64      4      magic
+======  =====  ==============================================================================================
+
+It comes after the payload and not before it because ``pickle.loads`` ignores what follows a pickle, so that JeevesAgent
+reads our rows.
+"""
+
+from __future__ import annotations
+
+import struct
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+CHECKSUM_BYTES: Final = 32
+FORMAT_VERSION: Final = 1
+
+# Its last byte differs from the "." that ends every pickle in all eight bits: no flipped bit turns one into the other.
+MAGIC: Final = b"JvJ\xd1"
+
+_TAIL: Final = struct.Struct(">8s12s8sBBBx4s")
+FOOTER_BYTES: Final = CHECKSUM_BYTES + _TAIL.size
+
+
+class Tail(NamedTuple):
+    """The fields that follow the checksum."""
+
+    key_id: bytes
+    nonce: bytes
+    codec_id: str
+    version: int
+    seal: int
+    compression: int
+
+    @classmethod
+    def read(cls, tail: bytes) -> Tail:
+        """Read the fields of a tail whose checksum was found right."""
+        key_id, nonce, codec_id, version, seal, compression, _ = _TAIL.unpack(tail)
+        return cls(key_id, nonce, codec_id.rstrip(b"\0").decode("ascii", "replace"), version, seal, compression)
+
+
+def plain_tail(codec_id: str) -> bytes:
+    """Return the tail of a record that is neither sealed nor compressed."""
+    return _TAIL.pack(b"", b"", codec_id.encode("ascii"), FORMAT_VERSION, 0, 0, MAGIC)
+
+
+def checksum(payload: bytes | memoryview, tail: bytes | memoryview) -> bytes:
+    """Return the checksum over everything in a record but the checksum itself."""
+    digest = blake2b(payload, digest_size=CHECKSUM_BYTES)
+    digest.update(tail)
+    return digest.digest()
+
+
+def has_footer(data: bytes) -> bool:
+    """Return whether these bytes end as a record of ours does."""
+    return len(data) >= FOOTER_BYTES and data.endswith(MAGIC)

@@ -1,0 +1,36 @@
+"""The pickle codec, and the plain pickles that JeevesAgent wrote."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any, Final
+
+# The highest protocol of Python 3.11, the oldest that JeevesAgent runs on.
+PROTOCOL: Final = 5
+
+
+class PickleCodec:
+    """Records any value that pickles. Whoever can write to the database can run code in whoever reads it."""
+
+    id = "pickle"
+
+    def dumps(self, value: Any) -> bytes:
+        """Return the value's pickle."""
+        return pickle.dumps(value, protocol=PROTOCOL)
+
+    def loads(self, payload: bytes | memoryview) -> Any:
+        """Return the value of a pickle."""
+        return pickle.loads(payload)
+
+
+def ends_like_a_pickle(data: bytes) -> bool:
+    """Return whether the last byte is pickle's STOP, as it is in every row that JeevesAgent wrote."""
+    return data.endswith(pickle.STOP)
+
+
+def load_whole_pickle(data: bytes) -> tuple[Any, bool]:
+    """Return the value of a plain pickle, and whether the pickle reaches to the last byte."""
+    stream = io.BytesIO(data)
+    value = pickle.Unpickler(stream).load()
+    return value, stream.tell() == len(data)

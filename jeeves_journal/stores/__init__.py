@@ -1,0 +1,1 @@
+"""The stores: where records are kept."""

@@ -1,0 +1,126 @@
+"""The journal in a dict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeAlias, Unpack
+
+from jeeves_journal.codecs import RecordCodec
+from jeeves_journal.errors import StoreClosedError
+from jeeves_journal.keys import check_key, check_keys
+from jeeves_journal.options import StoreOptions, read_settings
+from jeeves_journal.protocol import ManagedJournalStore
+from jeeves_journal.records import JournalEntry
+from jeeves_journal.stores.clock import timestamp
+
+_Records: TypeAlias = dict[str, dict[str, tuple[bytes, float]]]
+
+
+class InMemoryJournalStore(ManagedJournalStore):
+    """A journal that lives as long as this object, for tests and for runs that need replay but no durability.
+
+    It keeps encoded bytes, as the SQL store does: what cannot be stored on disk is refused here too, and a value that
+    is changed after ``put_step`` is not changed in the journal. It is bound to no event loop, and works on trio.
+    """
+
+    def __init__(self, **options: Unpack[StoreOptions]) -> None:
+        """Make an empty journal.
+
+        Args:
+            **options: ``max_value_bytes``; ``timeout`` and ``create_tables`` are taken and have no effect.
+
+        Raises:
+            ConfigurationError: An option is unknown here, or its value cannot be used.
+        """
+        settings = read_settings(options)
+        self._codec = RecordCodec(max_value_bytes=settings.max_value_bytes)
+        self._steps: _Records = {}
+        self._streams: _Records = {}
+        self._closed = False
+
+    async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:
+        session_id, step_name = self._admit(session_id, step_name)
+        record = self._steps.get(session_id, {}).get(step_name)
+        if record is None:
+            return None
+        data, created_at = record
+        return JournalEntry(self._codec.decode(session_id, step_name, data), created_at)
+
+    async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
+        session_id, step_name = self._admit(session_id, step_name)
+        data = self._codec.encode(session_id, step_name, value)
+        self._steps.setdefault(session_id, {})[step_name] = data, timestamp()
+
+    async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
+        session_id, step_name = self._admit(session_id, step_name)
+        record = self._streams.get(session_id, {}).get(step_name)
+        return None if record is None else self._codec.decode_chunks(session_id, step_name, record[0])
+
+    async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
+        session_id, step_name = self._admit(session_id, step_name)
+        data = self._codec.encode_chunks(session_id, step_name, chunks)
+        self._streams.setdefault(session_id, {})[step_name] = data, timestamp()
+
+    async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
+        session_id = self._admit_session(session_id)
+        return {
+            name: JournalEntry(self._codec.decode(session_id, name, data), created_at)
+            for name, data, created_at in self._in_recorded_order(session_id)
+        }
+
+    async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
+        """See ``ReadAheadStore``."""
+        session_id = self._admit_session(session_id)
+        ahead: dict[str, Callable[[], Any]] = {}
+        for name, data, _ in self._in_recorded_order(session_id):
+            max_bytes -= len(data)
+            if max_bytes < 0:
+                break
+            ahead[name] = partial(self._codec.decode, session_id, name, data)
+        return ahead
+
+    async def init_schema(self) -> None:
+        """Do nothing: a dict has no tables. Here so that one program serves every URL."""
+        self._check_open()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        self._steps.clear()
+        self._streams.clear()
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def step_keys(self) -> list[tuple[str, str]]:
+        """Return the ``(session_id, step_name)`` of every recorded step."""
+        return [(session_id, name) for session_id, steps in self._steps.items() for name in steps]
+
+    def stream_keys(self) -> list[tuple[str, str]]:
+        """Return the ``(session_id, step_name)`` of every recorded stream."""
+        return [(session_id, name) for session_id, streams in self._streams.items() for name in streams]
+
+    def _in_recorded_order(self, session_id: str) -> list[tuple[str, bytes, float]]:
+        steps = [(name, data, created_at) for name, (data, created_at) in self._steps.get(session_id, {}).items()]
+        return sorted(steps, key=lambda step: (step[2], step[0]))
+
+    def _admit(self, session_id: str, step_name: str) -> tuple[str, str]:
+        keys = check_keys(session_id, step_name)
+        self._check_open(*keys)
+        return keys
+
+    def _admit_session(self, session_id: str) -> str:
+        session_id = check_key("session_id", session_id)
+        self._check_open(session_id)
+        return session_id
+
+    def _check_open(self, session_id: str | None = None, step_name: str | None = None) -> None:
+        if self._closed:
+            raise StoreClosedError("the store is closed", "open a new one", session_id, step_name)
