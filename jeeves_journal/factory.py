@@ -1,0 +1,35 @@
+"""From a URL to a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack, cast
+from urllib.parse import parse_qsl
+
+from jeeves_journal.errors import ConfigurationError
+from jeeves_journal.options import StoreOptions
+
+if TYPE_CHECKING:
+    from jeeves_journal.stores.memory import InMemoryJournalStore
+    from jeeves_journal.stores.sql import SQLAlchemyJournalStore
+
+
+def from_url(url: str, **options: Unpack[StoreOptions]) -> InMemoryJournalStore | SQLAlchemyJournalStore:
+    """Return the store that a URL names; see ``JournalStore.from_url``."""
+    given: object = url
+    if not isinstance(given, str):
+        raise ConfigurationError(f"the URL is not a str but {type(given).__name__}", "pass the URL's text")
+    if url.startswith("memory:"):
+        return _memory_store(url, options)
+    from jeeves_journal.stores.dialects import database_for_url
+    from jeeves_journal.stores.sql import SQLAlchemyJournalStore
+
+    return SQLAlchemyJournalStore(database_for_url(url, options))
+
+
+def _memory_store(url: str, options: StoreOptions) -> InMemoryJournalStore:
+    from jeeves_journal.stores.memory import InMemoryJournalStore
+
+    location, _, query = url.partition("?")
+    if location not in ("memory://", "memory:///"):
+        raise ConfigurationError("a memory URL has neither host nor path", "write memory://")
+    return InMemoryJournalStore(**cast("StoreOptions", {**dict(parse_qsl(query, keep_blank_values=True)), **options}))

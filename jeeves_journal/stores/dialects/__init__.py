@@ -1,0 +1,112 @@
+"""Everything that SQLite and Postgres do differently. Nobody outside this room asks which one it is."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, unquote
+
+from jeeves_journal.errors import ConfigurationError
+from jeeves_journal.options import POSTGRES_OPTIONS, Settings, StoreOptions, read_settings
+from jeeves_journal.stores.dialects.database import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = [
+    "Database",
+    "Key",
+    "Row",
+    "SessionQuery",
+    "SessionRow",
+    "Stored",
+    "database_for_engine",
+    "database_for_path",
+    "database_for_url",
+    "dialect_name",
+    "driver_error",
+]
+
+ACCEPTED_URLS: Final = "memory://, sqlite:///path, sqlite+aiosqlite:///:memory:, postgresql:// or postgres://"
+_SQLITE_SCHEMES: Final = ("sqlite", "sqlite+aiosqlite")
+_POSTGRES_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
+
+
+def database_for_url(url: str, options: StoreOptions) -> Database:
+    """Return the database that a URL names; no I/O.
+
+    Raises:
+        ConfigurationError: The scheme or an option is unknown, or the driver is not installed.
+    """
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme in _SQLITE_SCHEMES:
+        return _sqlite_for_url(rest, options)
+    if separator and scheme in _POSTGRES_SCHEMES:
+        return _postgres_for_url(rest, options)
+    named = f"the URL's scheme {scheme!r} is unknown" if separator else "this is not a URL"
+    raise ConfigurationError(named, f"pass {ACCEPTED_URLS}")
+
+
+def database_for_path(path: Path, options: StoreOptions) -> Database:
+    """Return the SQLite database in a file; no I/O."""
+    return _sqlite(str(path), read_settings(options))
+
+
+def database_for_engine(engine: AsyncEngine, options: StoreOptions) -> Database:
+    """Return the database behind a caller's engine.
+
+    Raises:
+        ConfigurationError: Its driver is not one that the compiled statements can run on.
+    """
+    driver = engine.dialect.driver
+    if driver == "aiosqlite":
+        from jeeves_journal.stores.dialects.sqlite import BorrowedSqlite
+
+        return BorrowedSqlite(engine, read_settings(options))
+    if driver == "asyncpg":
+        from jeeves_journal.stores.dialects.postgres import BorrowedPostgres
+
+        accepted = tuple(name for name in POSTGRES_OPTIONS if name not in ("pool_size", "max_overflow"))
+        return BorrowedPostgres(engine, read_settings(options, accepted=accepted))
+    raise ConfigurationError(f"the engine's driver {driver!r} is unknown", "pass an engine on aiosqlite or asyncpg")
+
+
+def dialect_name(url: str) -> str:
+    """Return SQLAlchemy's name of a URL's dialect, without needing its driver."""
+    scheme = url.partition("://")[0]
+    return "sqlite" if scheme in _SQLITE_SCHEMES else "postgresql"
+
+
+def _sqlite_for_url(rest: str, options: StoreOptions) -> Database:
+    location, _, query = rest.partition("?")
+    host, _, path = location.partition("/")
+    if host:
+        raise ConfigurationError("a SQLite URL has no host", "write sqlite:///relative.db or sqlite:////absolute.db")
+    settings = read_settings(options, dict(parse_qsl(query, keep_blank_values=True)))
+    return _sqlite(unquote(path), settings)
+
+
+def _sqlite(path: str, settings: Settings) -> Database:
+    _require("aiosqlite")
+    from jeeves_journal.stores.dialects.sqlite_own import SqliteFile, SqliteMemory
+
+    if path in ("", ":memory:"):
+        return SqliteMemory(settings)
+    if "\0" in path:
+        raise ConfigurationError("the path holds a NUL character", "choose another path")
+    return SqliteFile(Path(path), settings)
+
+
+def _postgres_for_url(rest: str, options: StoreOptions) -> Database:
+    _require("asyncpg")
+    from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
+    from jeeves_journal.stores.dialects.postgres_own import OwnPostgres
+
+    url = PostgresURL(rest)
+    return OwnPostgres(url, read_settings(options, url.options, accepted=POSTGRES_OPTIONS))
+
+
+def _require(driver: str) -> None:
+    if find_spec(driver) is None:
+        raise ConfigurationError(f"the driver {driver!r} is not installed", f"run `pip install {driver}`")

@@ -1,0 +1,200 @@
+"""Where a store gets its connections: its own engine's, which it keeps, or a caller's, which it gives back."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from jeeves_journal.errors import StoreClosedError
+from jeeves_journal.options import Settings
+from jeeves_journal.stores.dialects.database import Database
+
+Driver = TypeVar("Driver")
+"""aiosqlite's or asyncpg's own connection."""
+
+
+class _Lease(NamedTuple, Generic[Driver]):
+    connection: AsyncConnection
+    driver: Driver
+
+
+class Connections(ABC, Generic[Driver]):
+    """Lends connections, within one event loop."""
+
+    def __init__(self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool]) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            engine: What opens them.
+            terminated: Terminates a driver's connection that cannot be trusted any more after this error, and returns
+                whether it did.
+        """
+        self._engine = engine
+        self._terminated = terminated
+
+    @abstractmethod
+    def lease(self) -> AbstractAsyncContextManager[Driver]:
+        """Lend the driver's connection, for compiled text."""
+
+    @abstractmethod
+    def lend(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Lend SQLAlchemy's connection, for what is not hot."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close what is the store's own."""
+
+    def forget(self) -> list[Driver]:
+        """Return the drivers' connections that are kept, and keep them no more: their event loop is gone."""
+        return []
+
+
+class KeptConnections(Connections[Driver]):
+    """Connections of the store's own engine, kept between calls.
+
+    A trip through SQLAlchemy's pool costs more than a statement does, so it is made once for each connection and not
+    once for each call. They are taken out of the pool for good, so its kind and size do not matter.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool], *, keep: int, most: int
+    ) -> None:
+        """Prepare; see ``Connections``.
+
+        Args:
+            engine: What opens them.
+            terminated: See ``Connections``.
+            keep: How many connections are kept while nobody uses them.
+            most: How many may be in use at once. Who comes later waits.
+        """
+        super().__init__(engine, terminated)
+        self._keep = keep
+        self._free = asyncio.Semaphore(most)
+        self._idle: list[_Lease[Driver]] = []
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncGenerator[Driver]:
+        async with self._free:
+            lease = self._idle.pop() if self._idle else await self._open()
+            try:
+                yield lease.driver
+            except BaseException as error:
+                if self._terminated(lease.driver, error):
+                    await _discard(lease.connection)
+                else:
+                    await self._put_back(lease)
+                raise
+            await self._put_back(lease)
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._free:
+            if self._idle:
+                # It counts against the bound, too.
+                await self._idle.pop().connection.close()
+            async with self._engine.connect() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().connection.close()
+        await self._engine.dispose()
+
+    def forget(self) -> list[Driver]:
+        idle, self._idle = self._idle, []
+        return [lease.driver for lease in idle]
+
+    async def _open(self) -> _Lease[Driver]:
+        connection = await self._engine.connect()
+        lease: _Lease[Driver] = _Lease(connection, await _driver_of(connection))
+        if connection.sync_connection is not None:
+            # The pool would complain about a connection that is still lent when a store is never closed.
+            connection.sync_connection.detach()
+        return lease
+
+    async def _put_back(self, lease: _Lease[Driver]) -> None:
+        if len(self._idle) < self._keep:
+            self._idle.append(lease)
+        else:
+            await lease.connection.close()
+
+
+class BorrowedConnections(Connections[Driver]):
+    """Connections of a caller's engine: taken for one batch, so that the caller is never short of them."""
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncGenerator[Driver]:
+        async with self._engine.connect() as connection:
+            driver: Driver = await _driver_of(connection)
+            try:
+                yield driver
+            except BaseException as error:
+                if self._terminated(driver, error):
+                    await _discard(connection)
+                raise
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._engine.connect() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Leave the engine to the caller."""
+
+
+async def _driver_of(connection: AsyncConnection) -> Any:
+    return (await connection.get_raw_connection()).driver_connection
+
+
+async def _discard(connection: AsyncConnection) -> None:
+    await connection.invalidate()
+    await connection.close()
+
+
+class ConnectedDatabase(Database, Generic[Driver]):
+    """A database with its connections, while it is open."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._connections: Connections[Driver] | None = None
+
+    @property
+    def connections(self) -> Connections[Driver]:
+        """Where connections come from.
+
+        Raises:
+            StoreClosedError: The database is not open.
+        """
+        if self._connections is None:
+            raise StoreClosedError("the database was closed during the call", "make the call again")
+        return self._connections
+
+    async def open(self, *, create: bool = True) -> None:
+        self._connections = await self._connect(create=create)
+
+    async def close(self) -> None:
+        self.is_ready = False
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            await connections.close()
+
+    def abandon(self) -> None:
+        self.is_ready = False
+        connections, self._connections = self._connections, None
+        for driver in connections.forget() if connections is not None else []:
+            self._abandon_driver(driver)
+
+    def finish(self) -> None:
+        """Do nothing: connections do not outlive an event loop."""
+
+    @abstractmethod
+    async def _connect(self, *, create: bool) -> Connections[Driver]:
+        """Return where connections come from; see ``open``."""
+
+    def _abandon_driver(self, driver: Driver) -> None:
+        """Let go of a connection whose event loop is gone."""

@@ -1,0 +1,167 @@
+"""What a store needs of a database, whichever it is."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, NamedTuple, TypeAlias
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from jeeves_journal.errors import JournalError, StoreError, StoreUnavailableError
+from jeeves_journal.options import Settings
+from jeeves_journal.stores.statements import Kind
+
+VERSION_TABLE: Final = "journal_alembic_version"
+
+MISSING_TABLES: Final = (
+    "create them with `alembic upgrade head`, `jeeves-journal db upgrade`, `await store.init_schema()` "
+    "or create_tables=True"
+)
+
+
+class Key(NamedTuple):
+    """Names a record."""
+
+    kind: Kind
+    session_id: str
+    step_name: str
+
+
+class Row(NamedTuple):
+    """A record on its way into the database."""
+
+    kind: Kind
+    session_id: str
+    step_name: str
+    data: bytes
+    created_at: float
+
+
+class SessionQuery(NamedTuple):
+    """Asks for a session's steps in recorded order, or as many of the first as fit a byte bound."""
+
+    session_id: str
+    max_bytes: int | None
+
+
+Stored: TypeAlias = tuple[object, float]
+"""A record's bytes (whatever stands there), and when it was recorded."""
+
+SessionRow: TypeAlias = tuple[str, object, float]
+"""A step's name, its record's bytes, and when it was recorded."""
+
+
+class SchemaState(NamedTuple):
+    """What stands in the catalogue."""
+
+    has_tables: bool
+    revision: str | None
+
+
+class Database(ABC):
+    """One database, opened in one event loop at a time.
+
+    Every method but the constructor and ``describe`` may raise what its driver raises; ``translate`` makes it ours.
+    """
+
+    reopens: bool = True
+    """Whether it may be opened again in another event loop. A caller's engine belongs to its own."""
+    creates_tables: bool = False
+    """Whether first use creates or upgrades the tables unless an option says otherwise."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare; no I/O."""
+        self.settings = settings
+        self.is_ready = False
+        """Whether it is open here and its schema was looked at. Set by who opened it."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return what the store's repr shows: never a password."""
+
+    @abstractmethod
+    async def open(self, *, create: bool = True) -> None:
+        """Get ready to connect. Unless ``create``, nothing that is not there yet is made."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close every connection that is the store's own. ``open`` may follow."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Forget the connections of an event loop that was closed under them. ``open`` may follow."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Give back what outlives an event loop. ``open`` must not follow."""
+
+    @abstractmethod
+    async def write(self, rows: Sequence[Row]) -> None:
+        """Commit these rows, each over an earlier one with its key, and return once they are durable."""
+
+    @abstractmethod
+    async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
+        """Return what is recorded under each key."""
+
+    @abstractmethod
+    async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
+        """Return a session's steps in recorded order, or as many of the first as fit the byte bound."""
+
+    @abstractmethod
+    async def schema_state(self) -> SchemaState:
+        """Look into the catalogue."""
+
+    @abstractmethod
+    def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Lend a connection on which Alembic may work, under a lock that keeps every other upgrade out."""
+
+    @abstractmethod
+    def explain(self, error: BaseException) -> JournalError:
+        """Return our error for a driver's."""
+
+    @abstractmethod
+    def is_passing(self, error: BaseException) -> bool:
+        """Return whether the same call is likely to succeed at once: a lost connection, a deadlock."""
+
+    def translate(self, error: BaseException) -> JournalError:
+        """Return our error for whatever was raised, with the precise one as its cause."""
+        if isinstance(error, JournalError):
+            return error
+        if isinstance(error, TimeoutError):
+            translated: JournalError = StoreUnavailableError(
+                f"the database did not answer within {self.settings.timeout:g} s", "try again, or raise timeout"
+            )
+        else:
+            translated = self.explain(driver_error(error))
+        translated.__cause__ = error
+        return translated
+
+    @asynccontextmanager
+    async def translating(self) -> AsyncGenerator[None]:
+        """Turn what a driver raises inside into our errors."""
+        try:
+            yield
+        except (JournalError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise self.translate(error) from error
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """Return the error of the driver itself under SQLAlchemy's wrappings."""
+    while True:
+        inner = getattr(error, "orig", None) if isinstance(error, SQLAlchemyError) else None
+        if inner is None and type(error).__module__.startswith("sqlalchemy."):
+            inner = error.__cause__
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
+
+
+def unforeseen(error: BaseException) -> StoreError:
+    """Return the error for what no rule knows. It names the type only: a driver's message may quote a value."""
+    return StoreError(f"the database call failed with {type(error).__name__}", "see the error's __cause__")

@@ -1,0 +1,91 @@
+"""What Postgres's and asyncpg's errors mean to a caller.
+
+They are told apart by SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html) and not by class:
+SQLAlchemy gives some of them a class that says nothing, and a lost connection has none of its own.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Final
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
+
+from jeeves_journal.errors import (
+    ConfigurationError,
+    EncodeError,
+    JournalError,
+    SchemaError,
+    StoreError,
+    StoreUnavailableError,
+)
+from jeeves_journal.stores.dialects.database import MISSING_TABLES, unforeseen
+
+_AGAIN: Final = "try again"
+_PRIVILEGE: Final = "grant the user what it needs, or name another user"
+
+# By SQLSTATE, or by its first two characters, the class.
+_STATES: Final[dict[str, tuple[type[JournalError], str, str]]] = {
+    "08": (StoreUnavailableError, "the connection was lost", _AGAIN),
+    "08P01": (ConfigurationError, "a setting in the URL is refused by the server or pooler", "remove it from the URL"),
+    "22": (EncodeError, "the database cannot store this", "use a database whose encoding is UTF8"),
+    "25006": (StoreUnavailableError, "the server takes no writes now", "try again, or name the primary"),
+    "28": (ConfigurationError, "the user or password is refused", "check both"),
+    "3D000": (ConfigurationError, "the database does not exist", "create it, or name another"),
+    "3F000": (SchemaError, "the schema does not exist", MISSING_TABLES),
+    "40": (StoreUnavailableError, "the transaction was rolled back by the server", _AGAIN),
+    "42501": (ConfigurationError, "the user lacks a privilege", _PRIVILEGE),
+    "42704": (ConfigurationError, "a setting in the URL is unknown to the server", "remove it from the URL"),
+    "42703": (SchemaError, "the journal's tables have other columns", "run `alembic upgrade head`"),
+    "42P01": (SchemaError, "the journal's tables are missing", MISSING_TABLES),
+    "53": (StoreUnavailableError, "the server is out of connections, memory or disk", "relieve it, then try again"),
+    "54": (EncodeError, "the value is too big for the database", "record a reference to it"),
+    "55": (StoreUnavailableError, "the tables are locked or in use", _AGAIN),
+    "57": (StoreUnavailableError, "the server is shutting down or ended the call", _AGAIN),
+    "58": (StoreUnavailableError, "the server's disk failed to read or write", "check the server, then try again"),
+    "XX001": (StoreError, "the database is damaged", "restore it from a backup"),
+    "XX002": (StoreError, "an index of the database is damaged", "run REINDEX"),
+}
+
+# A deadlock, a failed serialization, too many connections, or a server that is going or coming back.
+_PASSING_STATES: Final = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03"})
+
+
+def explain(error: BaseException, where: str) -> JournalError:
+    """Return our error for one of asyncpg's, or of the network's beneath it."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = _sqlstate(error)
+        for known in (state, state[:2]):
+            if known in _STATES:
+                kind, what, remedy = _STATES[known]
+                return kind(f"{where}: {what} (SQLSTATE {state})", remedy)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConfigurationError(f"{where}: the server's certificate is not trusted", "check sslrootcert and the host")
+    if isinstance(error, socket.gaierror):
+        return StoreUnavailableError(f"{where}: the host name cannot be resolved", "check it, or try again")
+    if is_connection_loss(error):
+        return StoreUnavailableError(f"{where}: the server cannot be reached ({type(error).__name__})", _AGAIN)
+    if isinstance(error, asyncpg.InterfaceError | ValueError | TypeError):
+        return ConfigurationError(f"{where}: the connection settings cannot be used", "check the URL")
+    return unforeseen(error)
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """Return whether the connection is gone, or none could be made."""
+    if isinstance(error, asyncpg.PostgresError):
+        return _sqlstate(error).startswith("08")
+    if isinstance(error, asyncpg.InterfaceError):
+        return not isinstance(error, asyncpg.exceptions.ClientConfigurationError) and "closed" in str(error)
+    return isinstance(error, OSError)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether the same call is likely to succeed at once."""
+    if isinstance(error, asyncpg.PostgresError) and _sqlstate(error) in _PASSING_STATES:
+        return True
+    return is_connection_loss(error)
+
+
+def _sqlstate(error: BaseException) -> str:
+    return str(getattr(error, "sqlstate", None) or "")

@@ -1,0 +1,59 @@
+"""Postgres on an engine of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, cast
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
+from sqlalchemy import NullPool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from jeeves_journal.options import Settings
+from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
+from jeeves_journal.stores.dialects.postgres import RAISE_FOR_CONNECTION, Driver, PostgresDatabase, terminated
+from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
+from jeeves_journal.stores.dialects.postgres_errors import is_passing
+
+_connect: Callable[..., Awaitable[Driver]] = cast("Any", asyncpg).connect
+
+
+class OwnPostgres(PostgresDatabase):
+    """Postgres on an engine of ours."""
+
+    def __init__(self, url: PostgresURL, settings: Settings) -> None:
+        """Name the server; nothing is connected yet."""
+        super().__init__(settings)
+        self._url = url
+        self._was_reached = False
+
+    def describe(self) -> str:
+        return f"Postgres {self._url}"
+
+    def is_passing(self, error: BaseException) -> bool:
+        # A server that never answered is more likely misnamed than restarting.
+        return self._was_reached and is_passing(error)
+
+    async def _connect(self, *, create: bool) -> Connections[Driver]:
+        engine = create_async_engine(
+            "postgresql+asyncpg://" + ("?prepared_statement_cache_size=0" if self.settings.pgbouncer else ""),
+            async_creator=self._connect_driver,
+            isolation_level="AUTOCOMMIT",
+            poolclass=NullPool,
+            hide_parameters=True,
+        )
+        most = self.settings.pool_size + self.settings.max_overflow
+        return KeptConnections(engine, terminated, keep=self.settings.pool_size, most=most)
+
+    async def _connect_driver(self) -> Driver:
+        without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
+        driver: Driver = await _connect(self._url.reveal(), timeout=self.settings.timeout, **without_cache)
+        self._was_reached = True
+        # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
+        if not self.settings.pgbouncer:
+            await driver.execute(RAISE_FOR_CONNECTION)
+        return driver
+
+    def _durable_transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
+        return super()._durable_transaction(driver) if self.settings.pgbouncer else nullcontext()

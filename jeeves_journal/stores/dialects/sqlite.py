@@ -1,0 +1,172 @@
+"""What SQLite does in its own way, on aiosqlite.
+
+What costs on aiosqlite is the hop to its thread: SQLAlchemy's adapter makes five of them for one statement. So a batch
+runs as one function on that thread, from BEGIN IMMEDIATE to COMMIT.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final, TypeAlias, TypeVar
+
+import aiosqlite
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from jeeves_journal.errors import JournalError
+from jeeves_journal.options import Settings
+from jeeves_journal.stores.dialects.connections import BorrowedConnections, ConnectedDatabase, Connections
+from jeeves_journal.stores.dialects.database import (
+    VERSION_TABLE,
+    Key,
+    Row,
+    SchemaState,
+    SessionRow,
+    Stored,
+)
+from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain
+from jeeves_journal.stores.statements import KINDS, TABLE_NAMES, Statements
+
+T = TypeVar("T")
+Batches: TypeAlias = list[tuple[str, list[tuple[Any, ...]]]]
+
+_STATEMENTS: Final = Statements.compiled_for(aiosqlite_dialect.dialect(), sqlite.insert)
+
+# https://sqlite.org/pragma.html#pragma_synchronous: below FULL, a commit in WAL mode is not synced at all.
+FULL: Final = 2
+
+
+class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
+    """SQLite, however its connections are come by."""
+
+    creates_tables = True
+
+    async def write(self, rows: Sequence[Row]) -> None:
+        batches = [
+            (_STATEMENTS.upsert[kind], [row[1:] for row in of_kind])
+            for kind, of_kind in groupby(sorted(rows, key=attrgetter("kind")), key=attrgetter("kind"))
+        ]
+        async with self.connections.lease() as driver:
+            await on_thread(driver, lambda connection: self._commit(connection, batches))
+
+    async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
+        def read_all(connection: sqlite3.Connection) -> list[Stored | None]:
+            return [connection.execute(_STATEMENTS.read[key.kind], key[1:]).fetchone() for key in keys]
+
+        async with self.connections.lease() as driver:
+            return await on_thread(driver, read_all)
+
+    async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
+        def read_all(connection: sqlite3.Connection) -> list[SessionRow]:
+            if max_bytes is None:
+                return connection.execute(_STATEMENTS.read_session, (session_id,)).fetchall()
+            bounded = (session_id, max_bytes, session_id)
+            return connection.execute(_STATEMENTS.read_session_within, bounded).fetchall()
+
+        async with self.connections.lease() as driver:
+            return await on_thread(driver, read_all)
+
+    async def schema_state(self) -> SchemaState:
+        def look(connection: sqlite3.Connection) -> SchemaState:
+            names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            found = None
+            if VERSION_TABLE in names:
+                found = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
+            return SchemaState(names.issuperset(TABLE_NAMES[kind] for kind in KINDS), found[0] if found else None)
+
+        async with self.connections.lease() as driver:
+            return await on_thread(driver, look)
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncGenerator[AsyncConnection]:
+        async with self.connections.lend() as connection:
+            # The write lock from the start: an upgrade that first reads and then writes is refused with BUSY_SNAPSHOT
+            # when another process wrote in between, whatever the timeout.
+            await connection.begin()
+            # A caller's engine may begin transactions by an event of its own.
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            if not driver.in_transaction:
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            await connection.commit()
+
+    def explain(self, error: BaseException) -> JournalError:
+        return explain(error, self.describe())
+
+    def is_passing(self, error: BaseException) -> bool:
+        return isinstance(error, SharedTransactionError)
+
+    @abstractmethod
+    def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
+        """Write batches in one durable transaction; runs on the driver's thread."""
+
+
+class BorrowedSqlite(SqliteDatabase):
+    """SQLite on a caller's engine."""
+
+    reopens = False
+
+    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
+        """Borrow the engine; its connections are taken for one batch each."""
+        super().__init__(settings)
+        self._engine = engine
+
+    def describe(self) -> str:
+        return f"SQLite {self._engine.url.database or ':memory:'} of the caller's engine"
+
+    async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
+        return BorrowedConnections(self._engine, never_terminated)
+
+    def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
+        if connection.in_transaction:
+            # Tasks share the one connection that SQLAlchemy gives out for ":memory:".
+            raise SharedTransactionError
+        (before,) = connection.execute("PRAGMA synchronous").fetchone()
+        if before >= FULL:
+            commit(connection, batches)
+            return
+        connection.execute(f"PRAGMA synchronous = {FULL}")
+        try:
+            commit(connection, batches)
+        finally:
+            connection.execute(f"PRAGMA synchronous = {before}")
+
+
+def commit(connection: sqlite3.Connection, batches: Batches) -> None:
+    """Write batches in one transaction; runs on the driver's thread.
+
+    The write lock is taken from the start, so that waiting for it is what the busy timeout is for.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for text, rows in batches:
+            connection.executemany(text, rows)
+        connection.execute("COMMIT")
+    except BaseException:
+        # After some errors, a full disk for one, SQLite has rolled back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+async def on_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Run a function on aiosqlite's thread, in one hop.
+
+    aiosqlite offers no public way to do so; SQLAlchemy's dialect reaches into the same queue. The function carries its
+    parameters inside, since aiosqlite logs its arguments at DEBUG.
+    """
+    private: Any = driver
+    raw: sqlite3.Connection = private._conn
+    result: T = await private._execute(lambda: work(raw))
+    return result
+
+
+def never_terminated(driver: aiosqlite.Connection, error: BaseException) -> bool:
+    """Trust a SQLite connection after any error: what failed on it was rolled back on its own thread."""
+    return False

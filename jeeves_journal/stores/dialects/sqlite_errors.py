@@ -1,0 +1,59 @@
+"""What SQLite's result codes mean to a caller: https://sqlite.org/rescode.html."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from jeeves_journal.errors import (
+    ConfigurationError,
+    EncodeError,
+    JournalError,
+    SchemaError,
+    StoreError,
+    StoreUnavailableError,
+)
+from jeeves_journal.stores.dialects.database import MISSING_TABLES, unforeseen
+
+
+class SharedTransactionError(sqlite3.OperationalError):
+    """Another task has a transaction open on the one connection that it shares with the store."""
+
+
+_LOCKED: Final = "another connection holds a lock on it", "try again, or raise timeout"
+_CODES: Final[dict[int, tuple[type[JournalError], str, str]]] = {
+    sqlite3.SQLITE_BUSY: (StoreUnavailableError, *_LOCKED),
+    sqlite3.SQLITE_LOCKED: (StoreUnavailableError, *_LOCKED),
+    sqlite3.SQLITE_FULL: (StoreUnavailableError, "there is no room left", "make room, then try again"),
+    sqlite3.SQLITE_IOERR: (StoreUnavailableError, "the disk failed to read or write", "check the disk, then try again"),
+    sqlite3.SQLITE_NOMEM: (StoreUnavailableError, "there is no memory left", "try again"),
+    sqlite3.SQLITE_INTERRUPT: (StoreUnavailableError, "the call was interrupted", "try again"),
+    sqlite3.SQLITE_PROTOCOL: (StoreUnavailableError, "its locks could not be had", "try again"),
+    sqlite3.SQLITE_READONLY: (ConfigurationError, "it is read-only", "let this process write the file and its folder"),
+    sqlite3.SQLITE_PERM: (ConfigurationError, "access is refused", "let this process write the file and its folder"),
+    sqlite3.SQLITE_AUTH: (ConfigurationError, "access is refused", "let this process write the file and its folder"),
+    sqlite3.SQLITE_CANTOPEN: (
+        ConfigurationError,
+        "it cannot be opened",
+        "let this process write the file and its folder, and check its limit of open files",
+    ),
+    sqlite3.SQLITE_NOTADB: (StoreError, "it is not a SQLite database", "name another file, or move this one away"),
+    sqlite3.SQLITE_CORRUPT: (StoreError, "it is damaged", "restore it from a backup"),
+    sqlite3.SQLITE_TOOBIG: (EncodeError, "the value is too big for it", "record a reference to it"),
+}
+
+
+def explain(error: BaseException, where: str) -> JournalError:
+    """Return our error for one of sqlite3's or aiosqlite's."""
+    if isinstance(error, SharedTransactionError):
+        remedy = "end that transaction first, or give the store an engine of its own"
+        return StoreUnavailableError(f"{where}: another transaction is open on the shared connection", remedy)
+    if isinstance(error, sqlite3.Error):
+        # The low byte is the primary code; errors of the sqlite3 module itself have none.
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table"):
+            return SchemaError(f"{where}: the journal's tables are missing", MISSING_TABLES)
+        if code in _CODES:
+            kind, what, remedy = _CODES[code]
+            return kind(f"{where}: {what}", remedy)
+    return unforeseen(error)

@@ -1,0 +1,141 @@
+"""A store's lanes into its database: writes, reads, and reads of whole sessions, each in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+from jeeves_journal.errors import (
+    ConfigurationError,
+    JournalError,
+    SchemaError,
+    StoreUnavailableError,
+)
+from jeeves_journal.migrations import ensure_schema, upgrade_database
+from jeeves_journal.stores.batching import Batcher
+from jeeves_journal.stores.dialects import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
+
+T = TypeVar("T")
+
+# Enough to spread one sync over many callers, few enough that the next batch does not wait long behind it.
+_MOST_WRITES: Final = 256
+_MOST_READS: Final = 256
+
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 1.0
+
+
+class Lanes:
+    """The lanes of one store in one process and one event loop."""
+
+    def __init__(self, database: Database) -> None:
+        """Bind to the running event loop; the first call opens the database."""
+        self.loop = asyncio.get_running_loop()
+        self.process = os.getpid()
+        self._database = database
+        self._opening = asyncio.Lock()
+        self._closer: AsyncGenerator[None] | None = None
+        timeout = database.settings.timeout
+        self.writes: Batcher[Row, None] = Batcher(self._write, self._fail, timeout=timeout, most=_MOST_WRITES)
+        self.reads: Batcher[Key, Stored | None] = Batcher(self._read, self._fail, timeout=timeout, most=_MOST_READS)
+        self.sessions: Batcher[SessionQuery, list[SessionRow]] = Batcher(
+            self._read_session, self._fail, timeout=timeout, most=1
+        )
+
+    async def close(self) -> None:
+        """Wait until every call has its answer, then close the database."""
+        for lane in (self.writes, self.reads, self.sessions):
+            await lane.drain()
+        try:
+            async with asyncio.timeout(self._database.settings.timeout):
+                if self._closer is not None:
+                    await self._closer.aclose()
+                await self._database.close()
+        except Exception:
+            # Everything is durable already, and a connection that cannot even be closed is of no more use.
+            self._database.abandon()
+
+    async def open(self) -> None:
+        """Open the database unless it is open, and see that its schema can be used."""
+        async with self._opening:
+            if not self._database.is_ready:
+                await self._open_with(ensure_schema)
+
+    async def upgrade(self) -> None:
+        """Bring the schema to the newest revision, and open the database unless it is open."""
+        async with self._opening:
+            if self._database.is_ready:
+                await upgrade_database(self._database)
+            else:
+                await self._open_with(upgrade_database)
+
+    async def _open_with(self, see_to_schema: Callable[[Database], Awaitable[None]]) -> None:
+        # asyncio closes the generator with the loop, and with it the connections of a store that nobody closed.
+        self._closer = _closing(self._database)
+        await anext(self._closer)
+        try:
+            await self._database.open()
+            await see_to_schema(self._database)
+        except BaseException:
+            await self._closer.aclose()
+            raise
+        self._database.is_ready = True
+
+    async def attempt(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work on the open database, again if a passing fault ends it, within the timeout."""
+        deadline = self.loop.time() + self._database.settings.timeout
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if not self._database.is_ready:
+                    await self.open()
+                async with asyncio.timeout_at(deadline):
+                    return await work()
+            except Exception as error:
+                if self.loop.time() + pause > deadline or not self._database.is_passing(driver_error(error)):
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _write(self, rows: Sequence[Row]) -> Sequence[Exception | None]:
+        try:
+            await self.attempt(lambda: self._database.write(rows))
+        except Exception as error:
+            if len(rows) == 1 or isinstance(self._database.translate(error), _SHARED_ERRORS):
+                raise
+        else:
+            return [None] * len(rows)
+        # One row is at fault, and takes none of the others with it.
+        return [await self._write_alone(row) for row in rows]
+
+    async def _write_alone(self, row: Row) -> Exception | None:
+        try:
+            await self.attempt(lambda: self._database.write([row]))
+        except Exception as error:
+            return error
+        return None
+
+    async def _read(self, keys: Sequence[Key]) -> Sequence[Stored | None]:
+        return await self.attempt(lambda: self._database.read(keys))
+
+    async def _read_session(self, queries: Sequence[SessionQuery]) -> Sequence[list[SessionRow]]:
+        return [await self.attempt(partial(self._database.read_session, *query)) for query in queries]
+
+    def _fail(self, error: Exception, call: Row | Key | SessionQuery) -> Exception:
+        step_name = None if isinstance(call, SessionQuery) else call.step_name
+        return self._database.translate(error).about(call.session_id, step_name)
+
+
+# What is wrong with the database and not with one row.
+_SHARED_ERRORS: Final[tuple[type[JournalError], ...]] = (StoreUnavailableError, SchemaError, ConfigurationError)
+
+
+async def _closing(database: Database) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        await database.close()

@@ -1,0 +1,59 @@
+"""The two tables, as declarative models.
+
+They are JeevesAgent's tables, so that its databases open as they are. Use the models to query a journal with your own
+SQLAlchemy session; ``value`` and ``chunks`` hold encoded bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import REAL, Double, LargeBinary, MetaData, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
+
+NAMING_CONVENTION: Final = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    # As Postgres named JeevesAgent's.
+    "pk": "%(table_name)s_pkey",
+}
+
+metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+# "C" orders and compares by bytes, as SQLite does, and no upgrade of the operating system's collations can break it.
+KEY_TYPE: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+TIME_TYPE: Final[TypeEngine[float]] = Double[float]().with_variant(REAL(), "sqlite")
+
+
+class Base(DeclarativeBase):
+    """The declarative base of the journal's tables."""
+
+    metadata = metadata
+
+
+class StepRecord(Base):
+    """One recorded step."""
+
+    __tablename__ = "journal_steps"
+
+    session_id: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
+    step_name: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[float] = mapped_column(TIME_TYPE)
+    """Seconds since the epoch, UTC."""
+
+
+class StreamRecord(Base):
+    """One recorded stream."""
+
+    __tablename__ = "journal_streams"
+
+    session_id: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
+    step_name: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
+    chunks: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[float] = mapped_column(TIME_TYPE)
+    """Seconds since the epoch, UTC."""

@@ -1,0 +1,164 @@
+"""The journal in SQLite or Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from jeeves_journal.codecs import RecordCodec
+from jeeves_journal.errors import ConfigurationError, JournalError, StoreClosedError
+from jeeves_journal.keys import check_key, check_keys
+from jeeves_journal.options import StoreOptions
+from jeeves_journal.protocol import ManagedJournalStore
+from jeeves_journal.records import JournalEntry
+from jeeves_journal.stores.clock import timestamp
+from jeeves_journal.stores.dialects import Database, Key, Row, SessionQuery, database_for_engine
+from jeeves_journal.stores.lanes import Lanes
+
+
+class SQLAlchemyJournalStore(ManagedJournalStore):
+    """A journal in SQLite or Postgres; ``JournalStore.from_url`` makes one.
+
+    It needs asyncio, and belongs to the event loop and the process of its first call. After that loop was closed it
+    opens itself again in the next one, unless it works on a caller's engine. What is never closed is closed with its
+    event loop, and loses nothing.
+    """
+
+    def __init__(self, engine: AsyncEngine | Database, **options: Unpack[StoreOptions]) -> None:
+        """Make a store over an engine of yours, which it never disposes of; no I/O.
+
+        Args:
+            engine: On aiosqlite or asyncpg. The library's own constructors pass a database with its settings instead.
+            **options: See ``StoreOptions``.
+
+        Raises:
+            ConfigurationError: The engine's driver is another one, or an option cannot be used.
+        """
+        self._database: Database = engine if isinstance(engine, Database) else database_for_engine(engine, options)
+        self._codec = RecordCodec(max_value_bytes=self._database.settings.max_value_bytes)
+        self._lanes: Lanes | None = None
+        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._database.describe()})"
+
+    async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:
+        session_id, step_name = check_keys(session_id, step_name)
+        record = await self._lanes_here(session_id, step_name).reads.submit(Key("step", session_id, step_name))
+        if record is None:
+            return None
+        data, created_at = record
+        return JournalEntry(self._codec.decode(session_id, step_name, data), created_at)
+
+    async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
+        session_id, step_name = check_keys(session_id, step_name)
+        lanes = self._lanes_here(session_id, step_name)
+        data = self._codec.encode(session_id, step_name, value)
+        await lanes.writes.submit(Row("step", session_id, step_name, data, timestamp()))
+
+    async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
+        session_id, step_name = check_keys(session_id, step_name)
+        record = await self._lanes_here(session_id, step_name).reads.submit(Key("stream", session_id, step_name))
+        return None if record is None else self._codec.decode_chunks(session_id, step_name, record[0])
+
+    async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
+        session_id, step_name = check_keys(session_id, step_name)
+        lanes = self._lanes_here(session_id, step_name)
+        data = self._codec.encode_chunks(session_id, step_name, chunks)
+        await lanes.writes.submit(Row("stream", session_id, step_name, data, timestamp()))
+
+    async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
+        session_id = check_key("session_id", session_id)
+        rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, None))
+        return {
+            name: JournalEntry(self._codec.decode(session_id, name, data), created_at)
+            for name, data, created_at in rows
+        }
+
+    async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
+        """See ``ReadAheadStore``."""
+        session_id = check_key("session_id", session_id)
+        rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, max_bytes))
+        return {name: partial(self._codec.decode, session_id, name, data) for name, data, _ in rows}
+
+    async def init_schema(self) -> None:
+        """Create the tables or bring them to the newest revision. Any number of processes may do so at once.
+
+        Raises:
+            ConfigurationError: The user may not create tables.
+            StoreUnavailableError: The database is down or locked.
+        """
+        lanes = self._lanes_here()
+        async with self._database.translating():
+            await lanes.upgrade()
+
+    async def aclose(self) -> None:
+        lanes = self._lanes
+        if lanes is not None and lanes.process == os.getpid() and not lanes.loop.is_closed():
+            if lanes.loop is not asyncio.get_running_loop():
+                raise StoreClosedError("the store belongs to another event loop", "close it there")
+            if self._closing is None:
+                self._closed = True
+                self._closing = lanes.loop.create_task(lanes.close(), name="jeeves-journal close")
+            # Whoever is cancelled meanwhile leaves the closing itself to go on.
+            await asyncio.shield(self._closing)
+        elif lanes is not None and lanes.process == os.getpid() and not self._closed:
+            self._database.abandon()
+        self._closed = True
+        self._database.finish()
+
+    async def __aenter__(self) -> Self:
+        if self._closed:
+            raise self._closed_error()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _lanes_here(self, session_id: str | None = None, step_name: str | None = None) -> Lanes:
+        """Return the lanes of this process and event loop.
+
+        Raises:
+            StoreClosedError: The store is closed, or belongs to another process or to another live event loop.
+            ConfigurationError: No asyncio event loop is running.
+        """
+        lanes = self._lanes
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            remedy = "run under asyncio, or use the in-memory store"
+            raise ConfigurationError("the SQL stores need asyncio", remedy, session_id, step_name) from None
+        if lanes is None or lanes.loop is not loop or self._closed or lanes.process != os.getpid():
+            refusal = self._refusal(lanes)
+            if refusal is not None:
+                raise refusal.about(session_id, step_name)
+            if lanes is not None:
+                self._database.abandon()
+            lanes = self._lanes = Lanes(self._database)
+        return lanes
+
+    def _refusal(self, lanes: Lanes | None) -> JournalError | None:
+        if self._closed:
+            return self._closed_error()
+        if lanes is None:
+            return None
+        if lanes.process != os.getpid():
+            return StoreClosedError("the store was opened before a fork", "make one in each process, after the fork")
+        if not lanes.loop.is_closed():
+            return StoreClosedError("the store is in use in another live event loop", "make one for each event loop")
+        if not self._database.reopens:
+            remedy = "make an engine and a store in this one"
+            return StoreClosedError("the event loop that the caller's engine belongs to was closed", remedy)
+        return None
+
+    def _closed_error(self) -> StoreClosedError:
+        return StoreClosedError("the store is closed", "open a new one")

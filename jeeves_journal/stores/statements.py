@@ -1,0 +1,152 @@
+"""The statements of the hot path: built once from the models, compiled once for a dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    FromClause,
+    LargeBinary,
+    Text,
+    bindparam,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.sql.expression import ClauseElement
+
+from jeeves_journal.stores.models import TIME_TYPE, StepRecord, StreamRecord
+
+Kind: TypeAlias = Literal["step", "stream"]
+KINDS: Final[tuple[Kind, ...]] = ("step", "stream")
+
+_TABLES: Final[Mapping[Kind, FromClause]] = {"step": StepRecord.__table__, "stream": StreamRecord.__table__}
+_PAYLOADS: Final[Mapping[Kind, str]] = {"step": "value", "stream": "chunks"}
+TABLE_NAMES: Final[Mapping[Kind, str]] = {"step": StepRecord.__tablename__, "stream": StreamRecord.__tablename__}
+
+
+@dataclass(frozen=True)
+class Statements:
+    """Compiled text, whose parameters are positional and stand in the order that is given here."""
+
+    upsert: Mapping[Kind, str]
+    """session_id, step_name, bytes, created_at."""
+    read: Mapping[Kind, str]
+    """session_id, step_name. Returns bytes, created_at."""
+    read_session: str
+    """session_id. Returns step_name, bytes, created_at of its steps, in recorded order."""
+    read_session_within: str
+    """session_id, byte bound, session_id. As read_session, of the first steps that fit the bound."""
+
+    @classmethod
+    def compiled_for(
+        cls,
+        dialect: Dialect,
+        insert: Callable[[Any], SqliteInsert | PostgresInsert],
+        schema: str | None = None,
+    ) -> Statements:
+        """Build the statements from the models.
+
+        Args:
+            dialect: What to compile for.
+            insert: The dialect's own INSERT construct, since Core's knows no upsert.
+            schema: Where the tables are, if not on the connection's search path.
+        """
+
+        def text(statement: ClauseElement, *parameters: str) -> str:
+            return compile_text(statement, dialect, schema, *parameters)
+
+        return cls(
+            upsert={kind: text(_upsert(kind, insert), *_ROW_PARAMETERS) for kind in KINDS},
+            read={kind: text(_read(kind), "session_id", "step_name") for kind in KINDS},
+            read_session=text(_read_session(), "session_id"),
+            read_session_within=text(_read_session_within(), "session_id", "max_bytes", "same_session_id"),
+        )
+
+
+def compile_text(statement: ClauseElement, dialect: Dialect, schema: str | None, *parameters: str) -> str:
+    """Return a statement's text, having made sure that its parameters stand in this order."""
+    where: dict[str, Any] = {"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema else {}
+    compiled: Any = statement.compile(dialect=dialect, **where)
+    if tuple(compiled.positiontup) != parameters:
+        raise AssertionError(f"SQLAlchemy compiled parameters {compiled.positiontup}, not {parameters}")
+    return str(compiled)
+
+
+def read_many(kind: Kind) -> ClauseElement:
+    """Return the SELECT of all the keys in two parallel arrays, ``sessions`` and ``names``; Postgres only.
+
+    Returns session_id, step_name, bytes, created_at.
+    """
+    table = _TABLES[kind]
+    wanted = (
+        func.unnest(bindparam("sessions", type_=ARRAY(Text)), bindparam("names", type_=ARRAY(Text)))
+        .table_valued("session_id", "step_name")
+        .render_derived(name="wanted")
+    )
+    on = (table.c.session_id == wanted.c.session_id) & (table.c.step_name == wanted.c.step_name)
+    columns = (table.c.session_id, table.c.step_name, table.c[_PAYLOADS[kind]], table.c.created_at)
+    return select(*columns).select_from(table.join(wanted, on))
+
+
+_ROW_PARAMETERS: Final = ("session_id", "step_name", "data", "created_at")
+
+
+def _key(name: str) -> ColumnElement[str]:
+    # Without a collation of its own: a table that JeevesAgent made and nobody upgraded yet has the database's, and an
+    # explicit other one would keep Postgres from using its index.
+    return bindparam(name, type_=Text())
+
+
+def _upsert(kind: Kind, insert: Callable[[Any], SqliteInsert | PostgresInsert]) -> ClauseElement:
+    statement, payload = insert(_TABLES[kind]), _PAYLOADS[kind]
+    statement = statement.values(
+        {
+            "session_id": _key("session_id"),
+            "step_name": _key("step_name"),
+            payload: bindparam("data", type_=LargeBinary()),
+            "created_at": bindparam("created_at", type_=TIME_TYPE),
+        }
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["session_id", "step_name"],
+        set_={payload: statement.excluded[payload], "created_at": statement.excluded["created_at"]},
+    )
+
+
+def _read(kind: Kind) -> ClauseElement:
+    table = _TABLES[kind]
+    return select(table.c[_PAYLOADS[kind]], table.c.created_at).where(
+        table.c.session_id == _key("session_id"), table.c.step_name == _key("step_name")
+    )
+
+
+def _read_session() -> ClauseElement:
+    steps = _TABLES["step"]
+    return (
+        select(steps.c.step_name, steps.c.value, steps.c.created_at)
+        .where(steps.c.session_id == _key("session_id"))
+        .order_by(steps.c.created_at, steps.c.step_name)
+    )
+
+
+def _read_session_within() -> ClauseElement:
+    steps = _TABLES["step"]
+    size = func.sum(func.length(steps.c.value)).over(order_by=(steps.c.created_at, steps.c.step_name))
+    # The sizes come first and alone, so that no payload beyond the bound is read from disk or sorted.
+    sized = select(steps.c.step_name, size.label("size")).where(steps.c.session_id == _key("session_id")).subquery()
+    return (
+        select(steps.c.step_name, steps.c.value, steps.c.created_at)
+        .join(sized, sized.c.step_name == steps.c.step_name)
+        .where(
+            sized.c.size <= bindparam("max_bytes", type_=BigInteger()), steps.c.session_id == _key("same_session_id")
+        )
+        .order_by(steps.c.created_at, steps.c.step_name)
+    )
