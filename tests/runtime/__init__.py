@@ -1,0 +1,1 @@
+"""The runtime: sessions, steps, streams, signals."""
