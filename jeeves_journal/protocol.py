@@ -25,9 +25,7 @@ else:
 class _OpenedByURL(_ProtocolMeta):
     """Gives the protocols ``from_url`` without making it a member that a third party's store would need."""
 
-    def from_url(
-        cls, url: str, **options: Unpack[StoreOptions]
-    ) -> InMemoryJournalStore | SQLAlchemyJournalStore:
+    def from_url(cls, url: str, **options: Unpack[StoreOptions]) -> InMemoryJournalStore | SQLAlchemyJournalStore:
         """Return the store that a URL names. No I/O happens before the store is first used.
 
         Args:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import AsyncGenerator, Collection, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, MetaData, Table, inspect
-from sqlalchemy.schema import CreateSchema
+from sqlalchemy.schema import CreateSchema, DropTable
 
 from jeeves_journal.errors import ConfigurationError, SchemaError, StoreUnavailableError
 from jeeves_journal.stores.dialects import Database
@@ -22,7 +22,6 @@ from jeeves_journal.stores.models import NAMING_CONVENTION, metadata
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
-    from alembic.runtime.migration import MigrationContext, MigrationInfo
 
 # alembic.op and alembic.context are process-wide: two upgrades in one process would run on each other's connection.
 _alembic_is_used = threading.Lock()
@@ -100,7 +99,6 @@ def configure(
         target_metadata=_metadata_in(schema),
         transactional_ddl=True,
         transaction_per_migration=True,
-        on_version_apply=_drop_version_table_at_base,
         **_scope(schema, connection),
     )
     if schema is None:
@@ -121,8 +119,14 @@ def run_migrations(context: EnvironmentContext) -> None:
     with context.begin_transaction():
         context.run_migrations()
     ran = context.get_context()
-    if not ran.as_sql and not ran.opts.get("dont_mutate") and not ran.get_current_heads():
-        _drop_version_table(ran)
+    if ran.as_sql:
+        is_at_base = not context.get_revision_argument()
+    else:
+        is_at_base = not ran.opts.get("dont_mutate") and not ran.get_current_heads()
+    if is_at_base:
+        # If it exists: some versions of Alembic drop it themselves, but only in the DDL that they print.
+        table = Table(VERSION_TABLE, MetaData(), schema=ran.version_table_schema)
+        context.execute(DropTable(table, if_exists=True))
 
 
 def differences(connection: Connection, schema: str | None) -> list[str]:
@@ -164,20 +168,6 @@ def _scope(schema: str | None, connection: Connection | None) -> dict[str, Any]:
         "include_name": include_name,
         "compare_type": True,
     }
-
-
-def _drop_version_table_at_base(
-    ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]
-) -> None:
-    """Print the DDL that drops the version table after the last revision was taken back."""
-    if ctx.as_sql and not heads:
-        _drop_version_table(ctx)
-
-
-def _drop_version_table(context: MigrationContext) -> None:
-    if context.connection is not None:
-        table = Table(VERSION_TABLE, MetaData(), schema=context.version_table_schema)
-        table.drop(context.connection, checkfirst=not context.as_sql)
 
 
 def _metadata_in(schema: str | None) -> MetaData:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from jeeves_journal.options import StoreOptions
-from jeeves_journal.stores.dialects import database_for_path, database_for_url
+from jeeves_journal.stores.dialects import Database, database_for_path, database_for_pool, database_for_url
 from jeeves_journal.stores.models import metadata
 from jeeves_journal.stores.sql import SQLAlchemyJournalStore
+
+if TYPE_CHECKING:
+    from jeeves_journal.stores.dialects.postgres_pool import Pool
 
 
 class SqliteJournalStore(SQLAlchemyJournalStore):
@@ -35,6 +39,27 @@ class SqliteJournalStore(SQLAlchemyJournalStore):
 
 class PostgresJournalStore(SQLAlchemyJournalStore):
     """A journal in Postgres."""
+
+    def __init__(self, pool: Pool | Database, *, close_pool: bool = True, **options: Unpack[StoreOptions]) -> None:
+        """Make a store over an ``asyncpg.Pool`` of yours; no I/O. ``connect`` makes one with connections of its own.
+
+        Args:
+            pool: Its connections are given back as they were. The library's own constructors pass a database instead.
+            close_pool: Whether ``aclose`` closes the pool too.
+            **options: See ``StoreOptions``.
+
+        Raises:
+            ConfigurationError: This is no pool, or an option cannot be used.
+        """
+        self._pool = None if isinstance(pool, Database) or not close_pool else pool
+        self._process = os.getpid()
+        super().__init__(pool if isinstance(pool, Database) else database_for_pool(pool, options))
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        # In the child of a fork it would write on the parent's sockets.
+        if self._pool is not None and self._process == os.getpid():
+            await self._pool.close()
 
     @classmethod
     async def connect(cls, dsn: str, *, min_size: int = 1, max_size: int = 10, **options: Unpack[StoreOptions]) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qsl, unquote
 
 from jeeves_journal.errors import ConfigurationError
@@ -23,6 +23,7 @@ __all__ = [
     "Stored",
     "database_for_engine",
     "database_for_path",
+    "database_for_pool",
     "database_for_url",
     "dialect_name",
     "driver_error",
@@ -31,6 +32,12 @@ __all__ = [
 ACCEPTED_URLS: Final = "memory://, sqlite:///path, sqlite+aiosqlite:///:memory:, postgresql:// or postgres://"
 _SQLITE_SCHEMES: Final = ("sqlite", "sqlite+aiosqlite")
 _POSTGRES_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
+
+
+# Connections of a caller are counted by the caller.
+_BORROWED_POSTGRES_OPTIONS: Final = tuple(
+    name for name in POSTGRES_OPTIONS if name not in ("pool_size", "max_overflow")
+)
 
 
 def database_for_url(url: str, options: StoreOptions) -> Database:
@@ -59,7 +66,7 @@ def database_for_engine(engine: AsyncEngine, options: StoreOptions) -> Database:
     Raises:
         ConfigurationError: Its driver is not one that the compiled statements can run on.
     """
-    driver = engine.dialect.driver
+    driver = getattr(getattr(engine, "dialect", None), "driver", None)
     if driver == "aiosqlite":
         from jeeves_journal.stores.dialects.sqlite import BorrowedSqlite
 
@@ -67,15 +74,28 @@ def database_for_engine(engine: AsyncEngine, options: StoreOptions) -> Database:
     if driver == "asyncpg":
         from jeeves_journal.stores.dialects.postgres import BorrowedPostgres
 
-        accepted = tuple(name for name in POSTGRES_OPTIONS if name not in ("pool_size", "max_overflow"))
-        return BorrowedPostgres(engine, read_settings(options, accepted=accepted))
-    raise ConfigurationError(f"the engine's driver {driver!r} is unknown", "pass an engine on aiosqlite or asyncpg")
+        return BorrowedPostgres(engine, read_settings(options, accepted=_BORROWED_POSTGRES_OPTIONS))
+    what = f"a {type(engine).__name__} with driver {driver!r} cannot be used"
+    raise ConfigurationError(what, "pass an AsyncEngine on aiosqlite or asyncpg")
 
 
 def dialect_name(url: str) -> str:
     """Return SQLAlchemy's name of a URL's dialect, without needing its driver."""
     scheme = url.partition("://")[0]
     return "sqlite" if scheme in _SQLITE_SCHEMES else "postgresql"
+
+
+def database_for_pool(pool: object, options: StoreOptions) -> Database:
+    """Return the Postgres database behind a caller's ``asyncpg.Pool``.
+
+    Raises:
+        ConfigurationError: It is something else, or an option cannot be used.
+    """
+    if not (callable(getattr(pool, "acquire", None)) and callable(getattr(pool, "is_closing", None))):
+        raise ConfigurationError(f"a {type(pool).__name__} is not an asyncpg.Pool", "pass what create_pool returns")
+    from jeeves_journal.stores.dialects.postgres_pool import Pool, PooledPostgres
+
+    return PooledPostgres(cast("Pool", pool), read_settings(options, accepted=_BORROWED_POSTGRES_OPTIONS))
 
 
 def _sqlite_for_url(rest: str, options: StoreOptions) -> Database:

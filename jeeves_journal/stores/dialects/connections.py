@@ -26,17 +26,6 @@ class _Lease(NamedTuple, Generic[Driver]):
 class Connections(ABC, Generic[Driver]):
     """Lends connections, within one event loop."""
 
-    def __init__(self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool]) -> None:
-        """Prepare; nothing is opened yet.
-
-        Args:
-            engine: What opens them.
-            terminated: Terminates a driver's connection that cannot be trusted any more after this error, and returns
-                whether it did.
-        """
-        self._engine = engine
-        self._terminated = terminated
-
     @abstractmethod
     def lease(self) -> AbstractAsyncContextManager[Driver]:
         """Lend the driver's connection, for compiled text."""
@@ -54,7 +43,22 @@ class Connections(ABC, Generic[Driver]):
         return []
 
 
-class KeptConnections(Connections[Driver]):
+class EngineConnections(Connections[Driver]):
+    """Connections of a SQLAlchemy engine."""
+
+    def __init__(self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool]) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            engine: What opens them.
+            terminated: Terminates a driver's connection that cannot be trusted any more after this error, and returns
+                whether it did.
+        """
+        self._engine = engine
+        self._terminated = terminated
+
+
+class KeptConnections(EngineConnections[Driver]):
     """Connections of the store's own engine, kept between calls.
 
     A trip through SQLAlchemy's pool costs more than a statement does, so it is made once for each connection and not
@@ -64,11 +68,11 @@ class KeptConnections(Connections[Driver]):
     def __init__(
         self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool], *, keep: int, most: int
     ) -> None:
-        """Prepare; see ``Connections``.
+        """Prepare; see ``EngineConnections``.
 
         Args:
             engine: What opens them.
-            terminated: See ``Connections``.
+            terminated: See ``EngineConnections``.
             keep: How many connections are kept while nobody uses them.
             most: How many may be in use at once. Who comes later waits.
         """
@@ -124,7 +128,7 @@ class KeptConnections(Connections[Driver]):
             await lease.connection.close()
 
 
-class BorrowedConnections(Connections[Driver]):
+class BorrowedConnections(EngineConnections[Driver]):
     """Connections of a caller's engine: taken for one batch, so that the caller is never short of them."""
 
     @asynccontextmanager

@@ -105,10 +105,11 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         look = "SELECT to_regclass($1)::text"
         version_table = self._qualified(VERSION_TABLE)
         async with self.connections.lease() as driver, self._transaction(driver):
-            tables = [await driver.fetchval(look, self._qualified(TABLE_NAMES[kind])) for kind in KINDS]
+            # The revision first: an upgrade that commits in between must not look like a revision without tables.
             revision = None
             if await driver.fetchval(look, version_table):
                 revision = await driver.fetchval(f"SELECT version_num FROM {version_table}")
+            tables = [await driver.fetchval(look, self._qualified(TABLE_NAMES[kind])) for kind in KINDS]
             return SchemaState(None not in tables, revision)
 
     @asynccontextmanager

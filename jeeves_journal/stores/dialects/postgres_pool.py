@@ -1,0 +1,96 @@
+"""Postgres on a caller's ``asyncpg.Pool``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+from sqlalchemy import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from jeeves_journal.errors import StoreClosedError
+from jeeves_journal.options import Settings
+from jeeves_journal.stores.dialects.connections import Connections
+from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase
+from jeeves_journal.stores.dialects.postgres_errors import is_passing
+
+
+class Pool(Protocol):
+    """What is used of ``asyncpg.Pool``, which ships no types."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Driver]: ...
+    def is_closing(self) -> bool: ...
+    async def close(self) -> None: ...
+
+
+class PooledPostgres(PostgresDatabase):
+    """Postgres on a caller's pool, whose connections are neither closed nor given SQLAlchemy's codecs."""
+
+    reopens = False
+
+    def __init__(self, pool: Pool, settings: Settings) -> None:
+        """Borrow the pool; its connections are taken for one batch each."""
+        super().__init__(settings)
+        self._pool = pool
+
+    def describe(self) -> str:
+        return "Postgres of the caller's pool"
+
+    def is_passing(self, error: BaseException) -> bool:
+        return is_passing(error)
+
+    async def _connect(self, *, create: bool) -> Connections[Driver]:
+        return _PoolConnections(self._pool)
+
+
+class _PoolConnections(Connections[Driver]):
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncGenerator[Driver]:
+        self._check_usable()
+        # The pool itself terminates a connection that is given back in the middle of something.
+        async with self._pool.acquire() as driver:
+            yield driver
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[AsyncConnection]:
+        async with self.lease() as driver:
+
+            async def lend_driver() -> Driver:
+                return driver
+
+            engine = create_async_engine("postgresql+asyncpg://", async_creator=lend_driver, poolclass=NullPool)
+            dialect: Any = engine.dialect
+            # SQLAlchemy sets its own JSON codecs on a new connection; on this one they would outlast the loan.
+            dialect.setup_asyncpg_json_codec = dialect.setup_asyncpg_jsonb_codec = _leave_codecs
+            connection = await engine.connect()
+            try:
+                yield connection
+            finally:
+                # SQLAlchemy's pool would close it, but it goes back to the caller's.
+                if connection.sync_connection is not None and not connection.invalidated:
+                    connection.sync_connection.detach()
+
+    async def close(self) -> None:
+        """Leave the pool to the caller."""
+
+    def _check_usable(self) -> None:
+        """Refuse what asyncpg answers with whatever breaks first.
+
+        Raises:
+            StoreClosedError: The pool is closed, or belongs to another event loop.
+        """
+        if self._pool.is_closing():
+            raise StoreClosedError("the caller's pool is closed", "make a new pool and a store over it")
+        loop = getattr(self._pool, "_loop", None)
+        if loop is not None and loop is not asyncio.get_running_loop():
+            remedy = "make the pool in the event loop that uses it"
+            raise StoreClosedError("the caller's pool belongs to another event loop", remedy)
+
+
+async def _leave_codecs(connection: object) -> None:
+    """Stand in for what would change the connection."""
