@@ -1,0 +1,95 @@
+"""Our own stores, and one that knows nothing of us, keep the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jeeves_journal import InMemoryJournalStore, JournalEntry, JournalStore, ManagedJournalStore, StoreClosedError
+from jeeves_journal.codecs import RecordCodec
+from jeeves_journal.keys import check_keys
+from jeeves_journal.stores.clock import timestamp
+from jeeves_journal.testing import JournalStoreContract, ManagedJournalStoreContract
+
+
+class StructuralStore:
+    """A third party's store: the five methods, and no base class of ours."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str, str], tuple[bytes, float]] = {}
+        self.codec = RecordCodec(max_value_bytes=100_000_000)
+        self.closed = False
+
+    async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:
+        record = self.find("step", session_id, step_name)
+        return record and JournalEntry(self.codec.decode(session_id, step_name, record[0]), record[1])
+
+    async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
+        self.admit(session_id, step_name)
+        self.records["step", session_id, step_name] = self.codec.encode(session_id, step_name, value), timestamp()
+
+    async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
+        record = self.find("stream", session_id, step_name)
+        return record and self.codec.decode_chunks(session_id, step_name, record[0])
+
+    async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
+        self.admit(session_id, step_name)
+        data = self.codec.encode_chunks(session_id, step_name, chunks)
+        self.records["stream", session_id, step_name] = data, timestamp()
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+    def admit(self, session_id: str, step_name: str) -> None:
+        check_keys(session_id, step_name)
+        if self.closed:
+            raise StoreClosedError("the store is closed")
+
+    def find(self, kind: str, session_id: str, step_name: str) -> tuple[bytes, float] | None:
+        self.admit(session_id, step_name)
+        return self.records.get((kind, session_id, step_name))
+
+
+class TestStructuralStore(JournalStoreContract):
+    @pytest.fixture
+    def store(self) -> JournalStore:
+        return StructuralStore()
+
+
+class TestInMemory(ManagedJournalStoreContract):
+    @pytest.fixture
+    def store(self) -> ManagedJournalStore:
+        return InMemoryJournalStore()
+
+
+class TestInMemoryOnTrio(TestInMemory):
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "trio"
+
+
+class TestSqliteFile(ManagedJournalStoreContract):
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[ManagedJournalStore]:
+        store = JournalStore.from_url(f"sqlite+aiosqlite:///{tmp_path}/journal.db")
+        yield store
+        await store.aclose()
+
+
+class TestSqliteInMemory(ManagedJournalStoreContract):
+    @pytest.fixture
+    async def store(self) -> AsyncIterator[ManagedJournalStore]:
+        store = JournalStore.from_url("sqlite+aiosqlite:///:memory:")
+        yield store
+        await store.aclose()
+
+
+class TestPostgres(ManagedJournalStoreContract):
+    @pytest.fixture
+    async def store(self, migrated_postgres_url: str) -> AsyncIterator[ManagedJournalStore]:
+        store = JournalStore.from_url(migrated_postgres_url)
+        yield store
+        await store.aclose()

@@ -1,0 +1,1 @@
+"""Real servers for the tests, started by them and gone with them."""
