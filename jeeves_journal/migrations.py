@@ -53,11 +53,7 @@ def downgrade(url: str, revision: str, **options: Unpack[StoreOptions]) -> None:
 
 def current(url: str, **options: Unpack[StoreOptions]) -> str | None:
     """Return the revision of a database, or ``None`` where no revision was run. Changes nothing."""
-
-    async def look(database: Database) -> str | None:
-        return (await _look(database)).revision
-
-    return _run(url, options, look, create=False)
+    return _run(url, options, look, create=False).revision
 
 
 def check(url: str, **options: Unpack[StoreOptions]) -> None:
@@ -91,6 +87,12 @@ def include_name(name: str | None, type_: str, parent_names: object) -> bool:
     return type_ != "table" or name not in {*metadata.tables, VERSION_TABLE}
 
 
+async def look(database: Database) -> SchemaState:
+    """Return what stands in an open database's catalogue."""
+    async with asyncio.timeout(database.settings.timeout):
+        return await database.schema_state()
+
+
 async def ensure_schema(database: Database) -> None:
     """Make sure that an open database has tables that this code can use.
 
@@ -99,7 +101,7 @@ async def ensure_schema(database: Database) -> None:
     """
     wanted = database.settings.create_tables
     creates = database.creates_tables if wanted is None else wanted
-    state = await _look(database)
+    state = await look(database)
     is_current = _is_current(database, state)
     if creates and not is_current:
         await upgrade_database(database)
@@ -111,12 +113,12 @@ async def upgrade_database(database: Database, revision: str = "head") -> None:
     """Bring an open database to a revision; see ``upgrade``."""
     if revision != "head":
         await run_command(database, "upgrade", revision)
-    elif not _is_current(database, await _look(database)):
+    elif not _is_current(database, await look(database)):
         try:
             await run_command(database, "upgrade", revision)
         except SchemaError:
             # Newer code may have been faster, and have left a revision that Alembic does not know here.
-            if not _is_current(database, await _look(database)):
+            if not _is_current(database, await look(database)):
                 raise
 
 
@@ -138,7 +140,7 @@ async def run_online(url: str, run: Callable[[Connection, str | None], None], *,
 
 
 async def _check_database(database: Database) -> None:
-    state = await _look(database)
+    state = await look(database)
     if not state.has_tables and state.revision is None:
         raise SchemaError(f"{database.describe()}: the journal's tables are missing", MISSING_TABLES)
     if not _is_current(database, state) or state.revision != HEAD:
@@ -149,11 +151,6 @@ async def _check_database(database: Database) -> None:
     if found:
         what = f"{database.describe()}: the journal's tables are not those of {HEAD}, which would {', '.join(found)}"
         raise SchemaError(what, "restore them; `jeeves-journal db sql` prints how they were made")
-
-
-async def _look(database: Database) -> SchemaState:
-    async with asyncio.timeout(database.settings.timeout):
-        return await database.schema_state()
 
 
 def _is_current(database: Database, state: SchemaState) -> bool:

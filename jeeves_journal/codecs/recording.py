@@ -16,6 +16,7 @@ from jeeves_journal.codecs.footer import (
 )
 from jeeves_journal.codecs.pickling import PickleCodec, ends_like_a_pickle, load_whole_pickle
 from jeeves_journal.errors import DecodeError, EncodeError, IntegrityError
+from jeeves_journal.records import JournalEntry
 
 
 class RecordCodec:
@@ -83,6 +84,14 @@ class RecordCodec:
             return self._codec.loads(payload)
         except Exception as error:
             raise _unreadable(error, session_id, step_name) from error
+
+    def decode_entry(self, session_id: str, step_name: str, data: object, created_at: object) -> JournalEntry:
+        """Return a step's entry; see ``decode``."""
+        value = self.decode(session_id, step_name, data)
+        # SQLite keeps whatever was put into a column, whatever its type.
+        if not isinstance(created_at, float | int):
+            raise DecodeError("the record's time is not a number", _REMEDY_DAMAGED, session_id, step_name)
+        return JournalEntry(value, float(created_at))
 
     def decode_chunks(self, session_id: str, step_name: str, data: object) -> list[Any]:
         """Return a stream's chunks; see ``decode``."""

@@ -70,9 +70,12 @@ class Batcher(Generic[Call, Answer]):
         return waiting.answer
 
     async def drain(self) -> None:
-        """Wait until no call is queued or on its way."""
+        """Wait until no call is queued or on its way; end a flush that no caller waits for any more."""
         while self._flusher is not None:
-            await asyncio.wait([self._flusher])
+            _, unfinished = await asyncio.wait([self._flusher], timeout=self._timeout)
+            for flusher in unfinished:
+                # By now every caller has its answer, if only that the time is over.
+                flusher.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

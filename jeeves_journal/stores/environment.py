@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +35,8 @@ async def run_command(database: Database, name: str, revision: str) -> None:
     Raises:
         SchemaError: There is no such revision.
     """
-    from alembic import command
+    # In a thread, since the first import takes long enough for the loop to be missed.
+    command = await asyncio.to_thread(import_module, "alembic.command")
 
     def run(connection: Connection) -> None:
         getattr(command, name)(_config(schema=database.settings.schema, connection=connection), revision)

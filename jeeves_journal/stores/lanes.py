@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
@@ -15,7 +16,7 @@ from jeeves_journal.errors import (
     SchemaError,
     StoreUnavailableError,
 )
-from jeeves_journal.migrations import ensure_schema, upgrade_database
+from jeeves_journal.migrations import ensure_schema, look, upgrade_database
 from jeeves_journal.stores.batching import Batcher
 from jeeves_journal.stores.dialects import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
 
@@ -39,12 +40,20 @@ class Lanes:
         self._database = database
         self._opening = asyncio.Lock()
         self._closer: AsyncGenerator[None] | None = None
+        # Holds on to the database until these lanes are gone, so that a store that nobody closed is taken apart in
+        # order: first the closing that asyncio does, then the connections.
+        self._last_resort = weakref.finalize(self, _abandon_after, self.loop, database)
         timeout = database.settings.timeout
         self.writes: Batcher[Row, None] = Batcher(self._write, self._fail, timeout=timeout, most=_MOST_WRITES)
         self.reads: Batcher[Key, Stored | None] = Batcher(self._read, self._fail, timeout=timeout, most=_MOST_READS)
         self.sessions: Batcher[SessionQuery, list[SessionRow]] = Batcher(
             self._read_session, self._fail, timeout=timeout, most=1
         )
+
+    def abandon(self) -> None:
+        """Forget connections whose event loop was closed under them; other lanes may use the database now."""
+        self._last_resort.detach()
+        self._database.abandon()
 
     async def close(self) -> None:
         """Wait until every call has its answer, then close the database."""
@@ -57,33 +66,39 @@ class Lanes:
                 await self._database.close()
         except Exception:
             # Everything is durable already, and a connection that cannot even be closed is of no more use.
-            self._database.abandon()
+            self.abandon()
 
     async def open(self) -> None:
         """Open the database unless it is open, and see that its schema can be used."""
         async with self._opening:
             if not self._database.is_ready:
-                await self._open_with(ensure_schema)
+                await self._open_and(ensure_schema)
+                self._database.is_ready = True
 
     async def upgrade(self) -> None:
-        """Bring the schema to the newest revision, and open the database unless it is open."""
+        """Bring the schema to the newest revision."""
         async with self._opening:
-            if self._database.is_ready:
-                await upgrade_database(self._database)
-            else:
-                await self._open_with(upgrade_database)
+            await self._open_and(upgrade_database)
+            self._database.is_ready = True
 
-    async def _open_with(self, see_to_schema: Callable[[Database], Awaitable[None]]) -> None:
-        # asyncio closes the generator with the loop, and with it the connections of a store that nobody closed.
-        self._closer = _closing(self._database)
-        await anext(self._closer)
+    async def connect(self) -> None:
+        """See that the database is there, whatever stands in it."""
+        async with self._opening:
+            await self._open_and(look)
+
+    async def _open_and(self, see_to_schema: Callable[[Database], Awaitable[object]]) -> None:
+        if not self._database.is_open:
+            # asyncio closes the generator with the loop, and with it the connections of a store that nobody closed.
+            self._closer = _closing(self._database)
+            await anext(self._closer)
         try:
-            await self._database.open()
+            if not self._database.is_open:
+                await self._database.open()
             await see_to_schema(self._database)
         except BaseException:
-            await self._closer.aclose()
+            if self._closer is not None and not self._database.is_ready:
+                await self._closer.aclose()
             raise
-        self._database.is_ready = True
 
     async def attempt(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do work on the open database, again if a passing fault ends it, within the timeout."""
@@ -132,6 +147,11 @@ class Lanes:
 
 # What is wrong with the database and not with one row.
 _SHARED_ERRORS: Final[tuple[type[JournalError], ...]] = (StoreUnavailableError, SchemaError, ConfigurationError)
+
+
+def _abandon_after(loop: asyncio.AbstractEventLoop, database: Database) -> None:
+    if loop.is_closed():
+        database.abandon()
 
 
 async def _closing(database: Database) -> AsyncGenerator[None]:

@@ -45,8 +45,7 @@ class InMemoryJournalStore(ManagedJournalStore):
         record = self._steps.get(session_id, {}).get(step_name)
         if record is None:
             return None
-        data, created_at = record
-        return JournalEntry(self._codec.decode(session_id, step_name, data), created_at)
+        return self._codec.decode_entry(session_id, step_name, *record)
 
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = self._admit(session_id, step_name)
@@ -66,7 +65,7 @@ class InMemoryJournalStore(ManagedJournalStore):
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
         session_id = self._admit_session(session_id)
         return {
-            name: JournalEntry(self._codec.decode(session_id, name, data), created_at)
+            name: self._codec.decode_entry(session_id, name, data, created_at)
             for name, data, created_at in self._in_recorded_order(session_id)
         }
 

@@ -10,6 +10,7 @@ from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
+from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.stores.dialects import Database, database_for_path, database_for_pool, database_for_url
 from jeeves_journal.stores.models import metadata
@@ -28,7 +29,11 @@ class SqliteJournalStore(SQLAlchemyJournalStore):
         Raises:
             ConfigurationError: An option cannot be used.
         """
-        self._path = Path(path)
+        try:
+            self._path = Path(path)
+        except TypeError:
+            what = f"a path cannot be {type(path).__name__}"
+            raise ConfigurationError(what, "pass a str or a pathlib.Path") from None
         super().__init__(database_for_path(self._path, options))
 
     @property
@@ -76,7 +81,9 @@ class PostgresJournalStore(SQLAlchemyJournalStore):
             StoreUnavailableError: The server is down.
         """
         options = {"pool_size": max(min_size, 1), "max_overflow": max(max_size - max(min_size, 1), 0), **options}
-        return cls(database_for_url(dsn, options))
+        store = cls(database_for_url(dsn, options))
+        await store.connect_now()
+        return store
 
     @staticmethod
     def schema_sql() -> list[str]:

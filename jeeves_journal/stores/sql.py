@@ -54,8 +54,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         record = await self._lanes_here(session_id, step_name).reads.submit(Key("step", session_id, step_name))
         if record is None:
             return None
-        data, created_at = record
-        return JournalEntry(self._codec.decode(session_id, step_name, data), created_at)
+        return self._codec.decode_entry(session_id, step_name, *record)
 
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = check_keys(session_id, step_name)
@@ -77,10 +76,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
         session_id = check_key("session_id", session_id)
         rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, None))
-        return {
-            name: JournalEntry(self._codec.decode(session_id, name, data), created_at)
-            for name, data, created_at in rows
-        }
+        return {name: self._codec.decode_entry(session_id, name, data, at) for name, data, at in rows}
 
     async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
         """See ``ReadAheadStore``."""
@@ -99,6 +95,17 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         async with self._database.translating():
             await lanes.upgrade()
 
+    async def connect_now(self) -> None:
+        """Connect before the first call does, to see that the database is there. Its schema is not looked at.
+
+        Raises:
+            ConfigurationError: The server refuses the user or the database.
+            StoreUnavailableError: The database is down.
+        """
+        lanes = self._lanes_here()
+        async with self._database.translating():
+            await lanes.connect()
+
     async def aclose(self) -> None:
         lanes = self._lanes
         if lanes is not None and lanes.process == os.getpid() and not lanes.loop.is_closed():
@@ -110,7 +117,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
             # Whoever is cancelled meanwhile leaves the closing itself to go on.
             await asyncio.shield(self._closing)
         elif lanes is not None and lanes.process == os.getpid() and not self._closed:
-            self._database.abandon()
+            lanes.abandon()
         self._closed = True
         self._database.finish()
 
@@ -142,7 +149,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
             if refusal is not None:
                 raise refusal.about(session_id, step_name)
             if lanes is not None:
-                self._database.abandon()
+                lanes.abandon()
             lanes = self._lanes = Lanes(self._database)
         return lanes
 

@@ -128,5 +128,9 @@ def _postgres_for_url(rest: str, options: StoreOptions) -> Database:
 
 
 def _require(driver: str) -> None:
-    if find_spec(driver) is None:
+    try:
+        found = find_spec(driver) is not None
+    except (ImportError, ValueError):
+        found = False
+    if not found:
         raise ConfigurationError(f"the driver {driver!r} is not installed", f"run `pip install {driver}`")

@@ -178,6 +178,10 @@ class ConnectedDatabase(Database, Generic[Driver]):
             raise StoreClosedError("the database was closed during the call", "make the call again")
         return self._connections
 
+    @property
+    def is_open(self) -> bool:
+        return self._connections is not None
+
     async def open(self, *, create: bool = True) -> None:
         self._connections = await self._connect(create=create)
 

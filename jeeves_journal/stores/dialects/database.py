@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.errors import JournalError, StoreError, StoreUnavailableError
@@ -83,6 +84,11 @@ class Database(ABC):
     def describe(self) -> str:
         """Return what the store's repr shows: never a password."""
 
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether ``open`` was called, and ``close`` not since."""
+
     @abstractmethod
     async def open(self, *, create: bool = True) -> None:
         """Get ready to connect. Unless ``create``, nothing that is not there yet is made."""
@@ -131,8 +137,12 @@ class Database(ABC):
         """Return our error for whatever was raised, with the precise one as its cause."""
         if isinstance(error, JournalError):
             return error
-        if isinstance(error, TimeoutError):
+        if isinstance(error, PoolTimeoutError):
             translated: JournalError = StoreUnavailableError(
+                f"{self.describe()}: every connection of the engine's pool is in use", "try again, or enlarge the pool"
+            )
+        elif isinstance(error, TimeoutError):
+            translated = StoreUnavailableError(
                 f"the database did not answer within {self.settings.timeout:g} s", "try again, or raise timeout"
             )
         else:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from jeeves_journal.errors import JournalError
+from jeeves_journal.errors import JournalError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, ConnectedDatabase, Connections
 from jeeves_journal.stores.dialects.database import (
@@ -44,6 +44,9 @@ RAISE_FOR_TRANSACTION: Final = _RAISE_DURABILITY.format(only_this_transaction="t
 _UPGRADE_LOCK: Final = 0x6A6565766573
 
 
+_MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
+
+
 class Driver(Protocol):
     """What is used of ``asyncpg.Connection``, which ships no types."""
 
@@ -63,6 +66,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self._was_reached = False
         dialect: Dialect = cast("Any", asyncpg_dialect).dialect()
         self._statements = Statements.compiled_for(dialect, postgresql.insert, settings.schema)
         self._quote = dialect.identifier_preparer.quote_identifier
@@ -105,9 +109,11 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         look = "SELECT to_regclass($1)::text"
         version_table = self._qualified(VERSION_TABLE)
         async with self.connections.lease() as driver, self._transaction(driver):
+            self._was_reached = True
             # The revision first: an upgrade that commits in between must not look like a revision without tables.
             revision = None
-            if await driver.fetchval(look, version_table):
+            # A user who may read the two tables and nothing else needs nothing else.
+            if await driver.fetchval(look, version_table) and await driver.fetchval(_MAY_READ, version_table):
                 revision = await driver.fetchval(f"SELECT version_num FROM {version_table}")
             tables = [await driver.fetchval(look, self._qualified(TABLE_NAMES[kind])) for kind in KINDS]
             return SchemaState(None not in tables, revision)
@@ -116,8 +122,12 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:
         async with self.connections.lend() as connection:
             lock = _transaction_lock if self.settings.pgbouncer else _session_lock
-            async with lock(connection):
+            async with lock(connection, self.settings.timeout):
                 yield connection
+
+    def is_passing(self, error: BaseException) -> bool:
+        # A server that never answered is more likely misnamed than restarting.
+        return self._was_reached and is_passing(error)
 
     def explain(self, error: BaseException) -> JournalError:
         return explain(error, self.describe())
@@ -148,9 +158,6 @@ class BorrowedPostgres(PostgresDatabase):
     def describe(self) -> str:
         return f"Postgres {self._engine.url.host or ''}/{self._engine.url.database or ''} of the caller's engine"
 
-    def is_passing(self, error: BaseException) -> bool:
-        return is_passing(error)
-
     async def _connect(self, *, create: bool) -> Connections[Driver]:
         return BorrowedConnections(self._engine, terminated)
 
@@ -163,16 +170,11 @@ async def _durable_transaction(driver: Driver) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _session_lock(connection: AsyncConnection) -> AsyncGenerator[None]:
-    """Hold the upgrade lock beyond single transactions, so that a revision may commit under it.
-
-    It is asked for again and again: a statement that blocks on it would hold a snapshot, for which another upgrade's
-    CREATE INDEX CONCURRENTLY would wait in turn.
-    """
+async def _session_lock(connection: AsyncConnection, patience: float) -> AsyncGenerator[None]:
+    """Hold the upgrade lock beyond single transactions, so that a revision may commit under it."""
     try:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        while not await connection.scalar(text(f"SELECT pg_try_advisory_lock({_UPGRADE_LOCK})")):
-            await asyncio.sleep(0.05)
+        await _wait_for_lock(connection, "pg_try_advisory_lock", patience)
         await connection.commit()
         await connection.execution_options(isolation_level="READ COMMITTED")
         yield
@@ -186,12 +188,28 @@ async def _session_lock(connection: AsyncConnection) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _transaction_lock(connection: AsyncConnection) -> AsyncGenerator[None]:
+async def _transaction_lock(connection: AsyncConnection, patience: float) -> AsyncGenerator[None]:
     """Hold the upgrade lock for one transaction: PgBouncer gives the next one another server connection."""
     await connection.execution_options(isolation_level="READ COMMITTED")
-    await connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+    await _wait_for_lock(connection, "pg_try_advisory_xact_lock", patience)
     yield
     await connection.commit()
+
+
+async def _wait_for_lock(connection: AsyncConnection, function: str, patience: float) -> None:
+    """Ask for the upgrade lock again and again.
+
+    A statement that blocks on it would hold a snapshot, for which another upgrade's CREATE INDEX CONCURRENTLY would
+    wait in turn.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            while not await connection.scalar(text(f"SELECT {function}({_UPGRADE_LOCK})")):
+                await connection.rollback()
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        what = f"another upgrade of the database did not end within {patience:g} s"
+        raise StoreUnavailableError(what, "try again when it is done") from error
 
 
 def terminated(driver: Driver, error: BaseException) -> bool:

@@ -67,7 +67,8 @@ class PostgresURL:
                 accepted = ", ".join((*POSTGRES_OPTIONS, *_DRIVER_OPTIONS))
                 raise ConfigurationError(f"unknown option {name!r} in the URL", f"Postgres URLs accept {accepted}")
         self._dsn = f"postgresql://{location}" + (f"?{urlencode(theirs)}" if theirs else "")
-        self._shown = location.rpartition("@")[2]
+        # A password may hold a "?" that nobody escaped.
+        self._shown = url.rpartition("@")[2].partition("?")[0]
 
     def reveal(self) -> str:
         """Return the whole URL, with its password, for the driver."""

@@ -29,6 +29,7 @@ _PRIVILEGE: Final = "grant the user what it needs, or name another user"
 _STATES: Final[dict[str, tuple[type[JournalError], str, str]]] = {
     "08": (StoreUnavailableError, "the connection was lost", _AGAIN),
     "08P01": (ConfigurationError, "a setting in the URL is refused by the server or pooler", "remove it from the URL"),
+    "22023": (ConfigurationError, "a setting in the URL has a value that the server refuses", "correct the URL"),
     "22": (EncodeError, "the database cannot store this", "use a database whose encoding is UTF8"),
     "25006": (StoreUnavailableError, "the server takes no writes now", "try again, or name the primary"),
     "28": (ConfigurationError, "the user or password is refused", "check both"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
@@ -14,7 +14,6 @@ from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
 from jeeves_journal.stores.dialects.postgres import RAISE_FOR_CONNECTION, Driver, PostgresDatabase, terminated
 from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
-from jeeves_journal.stores.dialects.postgres_errors import is_passing
 
 _connect: Callable[..., Awaitable[Driver]] = cast("Any", asyncpg).connect
 
@@ -26,14 +25,9 @@ class OwnPostgres(PostgresDatabase):
         """Name the server; nothing is connected yet."""
         super().__init__(settings)
         self._url = url
-        self._was_reached = False
 
     def describe(self) -> str:
         return f"Postgres {self._url}"
-
-    def is_passing(self, error: BaseException) -> bool:
-        # A server that never answered is more likely misnamed than restarting.
-        return self._was_reached and is_passing(error)
 
     async def _connect(self, *, create: bool) -> Connections[Driver]:
         engine = create_async_engine(
@@ -49,11 +43,20 @@ class OwnPostgres(PostgresDatabase):
     async def _connect_driver(self) -> Driver:
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
         driver: Driver = await _connect(self._url.reveal(), timeout=self.settings.timeout, **without_cache)
-        self._was_reached = True
         # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
         if not self.settings.pgbouncer:
             await driver.execute(RAISE_FOR_CONNECTION)
         return driver
+
+    def _abandon_driver(self, driver: Driver) -> None:
+        transport: Any = getattr(driver, "_transport", None)
+        # Its event loop is closed, and asyncio closes no transport without one: the server would keep the backend.
+        with suppress(RuntimeError):
+            driver.terminate()
+        open_socket = getattr(transport, "_sock", None)
+        if open_socket is not None:
+            open_socket.close()
+            transport._sock = None
 
     def _durable_transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
         return super()._durable_transaction(driver) if self.settings.pgbouncer else nullcontext()

@@ -14,7 +14,6 @@ from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase
-from jeeves_journal.stores.dialects.postgres_errors import is_passing
 
 
 class Pool(Protocol):
@@ -37,9 +36,6 @@ class PooledPostgres(PostgresDatabase):
 
     def describe(self) -> str:
         return "Postgres of the caller's pool"
-
-    def is_passing(self, error: BaseException) -> bool:
-        return is_passing(error)
 
     async def _connect(self, *, create: bool) -> Connections[Driver]:
         return _PoolConnections(self._pool)

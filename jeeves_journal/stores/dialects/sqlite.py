@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiosqlite
+from sqlalchemy import StaticPool
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from jeeves_journal.errors import JournalError
 from jeeves_journal.options import Settings
@@ -57,17 +59,19 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         def read_all(connection: sqlite3.Connection) -> list[Stored | None]:
-            return [connection.execute(_STATEMENTS.read[key.kind], key[1:]).fetchone() for key in keys]
+            with _lenient_text(connection):
+                return [connection.execute(_STATEMENTS.read[key.kind], key[1:]).fetchone() for key in keys]
 
         async with self.connections.lease() as driver:
             return await on_thread(driver, read_all)
 
     async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
         def read_all(connection: sqlite3.Connection) -> list[SessionRow]:
-            if max_bytes is None:
-                return connection.execute(_STATEMENTS.read_session, (session_id,)).fetchall()
-            bounded = (session_id, max_bytes, session_id)
-            return connection.execute(_STATEMENTS.read_session_within, bounded).fetchall()
+            with _lenient_text(connection):
+                if max_bytes is None:
+                    return connection.execute(_STATEMENTS.read_session, (session_id,)).fetchall()
+                bounded = (session_id, max_bytes, session_id)
+                return connection.execute(_STATEMENTS.read_session_within, bounded).fetchall()
 
         async with self.connections.lease() as driver:
             return await on_thread(driver, read_all)
@@ -121,6 +125,8 @@ class BorrowedSqlite(SqliteDatabase):
         return f"SQLite {self._engine.url.database or ':memory:'} of the caller's engine"
 
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
+        if isinstance(self._engine.sync_engine.pool, StaticPool):
+            return _SharedConnection(self._engine, never_terminated)
         return BorrowedConnections(self._engine, never_terminated)
 
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
@@ -136,6 +142,43 @@ class BorrowedSqlite(SqliteDatabase):
             commit(connection, batches)
         finally:
             connection.execute(f"PRAGMA synchronous = {before}")
+
+
+class _SharedConnection(BorrowedConnections[aiosqlite.Connection]):
+    """The one connection that a caller's engine has for ``:memory:``.
+
+    It is used without asking SQLAlchemy's pool for it: the pool rolls back when it is given back, and with it what
+    another task has under way.
+    """
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncGenerator[aiosqlite.Connection]:
+        pool: Any = self._engine.sync_engine.pool
+        record = await greenlet_spawn(getattr, pool, "connection")
+        yield record.driver_connection
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[AsyncConnection]:
+        async with self.lease() as driver:
+            if driver.in_transaction:
+                raise SharedTransactionError
+        async with super().lend() as connection:
+            yield connection
+
+
+@contextmanager
+def _lenient_text(connection: sqlite3.Connection) -> Generator[None]:
+    """Let damaged text through to where the record is decoded, so that it fails its own record only."""
+    before = connection.text_factory
+    connection.text_factory = _lenient
+    try:
+        yield
+    finally:
+        connection.text_factory = before
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
 
 
 def commit(connection: sqlite3.Connection, batches: Batches) -> None:

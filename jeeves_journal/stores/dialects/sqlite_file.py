@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from jeeves_journal.errors import ConfigurationError
 
@@ -23,13 +25,34 @@ def prepare_file(path: Path, *, create: bool) -> None:
             return
         if not create:
             raise ConfigurationError(f"there is no file {path}", "check the path; nothing was created")
-        _make_folders(path.parent)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        target = path.resolve()
+        _make_folders(target.parent)
+        # Never a file that is there already: closing it would drop the locks of other connections in this process,
+        # https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_.
+        with suppress(FileExistsError):
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigurationError):
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigurationError(f"{path} cannot be created: {reason}", "choose another path") from error
+
+
+class FileIdentity(NamedTuple):
+    """Which files are open under a database's name."""
+
+    database: tuple[int, int]
+    log: tuple[int, int]
+
+    @classmethod
+    def of(cls, path: Path, log_path: Path) -> FileIdentity | None:
+        """Return the files that the names stand for now, or ``None`` where one of them is gone."""
+        try:
+            # Not Path.stat, which takes longer: every commit comes by here.
+            database, log = os.stat(path), os.stat(log_path)  # noqa: PTH116
+        except OSError:
+            return None
+        return cls((database.st_dev, database.st_ino), (log.st_dev, log.st_ino))
 
 
 def _make_folders(folder: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlencode
@@ -12,13 +14,13 @@ from uuid import uuid4
 
 import aiosqlite
 from sqlalchemy import URL, NullPool, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from jeeves_journal.errors import ConfigurationError
+from jeeves_journal.errors import ConfigurationError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
 from jeeves_journal.stores.dialects.sqlite import FULL, Batches, SqliteDatabase, commit, never_terminated, on_thread
-from jeeves_journal.stores.dialects.sqlite_file import prepare_file
+from jeeves_journal.stores.dialects.sqlite_file import FileIdentity, prepare_file
 
 _SHARED: Final = {"mode": "memory", "cache": "shared"}
 
@@ -56,12 +58,17 @@ class SqliteFile(OwnSqlite):
         super().__init__(settings)
         # Absolute, so that a later chdir does not name another file, and a name with "file:" in front no URI.
         self.path = Path.cwd() / path
+        self._log = Path(f"{self.path}-wal")
+        self._identity: FileIdentity | None = None
 
     def describe(self) -> str:
         return f"SQLite {self.path}"
 
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
         await asyncio.to_thread(prepare_file, self.path, create=create)
+        # SQLite puts it beside the file itself, and not beside a link to it.
+        self._log = Path(f"{self.path.resolve()}-wal")
+        self._identity = None
         engine = self._start_engine(str(self.path))
         # One to write and one to read meanwhile.
         connections = KeptConnections(engine, never_terminated, keep=2, most=2)
@@ -73,6 +80,23 @@ class SqliteFile(OwnSqlite):
                 await connections.close()
                 raise
         return connections
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncGenerator[AsyncConnection]:
+        # It may close the only connection for a moment, and with the last one SQLite removes the log.
+        self._identity = None
+        async with super().migrating() as connection:
+            yield connection
+
+    def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
+        super()._commit(connection, batches)
+        identity = FileIdentity.of(self.path, self._log)
+        if self._identity is None:
+            self._identity = identity
+        # A file that was unlinked takes writes as ever, and nobody will find them: https://sqlite.org/howtocorrupt.html
+        if identity is None or identity != self._identity:
+            remedy = "put the files back, or open a new store; what was put since is lost"
+            raise StoreUnavailableError(f"{self.describe()} or its -wal was deleted or replaced while open", remedy)
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Turn WAL mode on; runs on the driver's thread."""

@@ -1,0 +1,1 @@
+"""What the stores promise beyond the contract: files, servers, lifetimes and damage."""

@@ -1,0 +1,110 @@
+"""What a Postgres that is down, silent or locked is to a caller: an error in time, and never with a password."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from jeeves_journal import (
+    ConfigurationError,
+    JournalStore,
+    StoreUnavailableError,
+)
+from jeeves_journal.testing.calls import recorded
+from tests.stores.calls import EVERY_CALL, SECRET, Call, error_of, put
+from tests.stores.servers import (
+    closed_port,
+    faster_than,
+    locked_tables,
+    silent_server,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@EVERY_CALL
+async def test_a_server_that_never_answers(call: Call):
+    async with silent_server() as port:
+        with faster_than(3):
+            error = await error_of(f"postgresql://u:{SECRET}@127.0.0.1:{port}/db", call, timeout=1)
+    assert type(error) is StoreUnavailableError
+    assert "1 s" in str(error)
+
+
+@EVERY_CALL
+async def test_a_server_that_is_down(call: Call):
+    with faster_than(3):
+        error = await error_of(f"postgresql://u:{SECRET}@127.0.0.1:{closed_port()}/db", call)
+    assert type(error) is StoreUnavailableError
+
+
+async def test_several_servers_that_are_down():
+    url = f"postgresql://u:{SECRET}@127.0.0.1:{closed_port()},127.0.0.1:{closed_port()}/db"
+    with faster_than(3):
+        assert type(await error_of(url, put)) is StoreUnavailableError
+
+
+async def test_a_host_that_has_no_address():
+    with faster_than(10):
+        error = await error_of(f"postgresql://u:{SECRET}@nowhere.invalid/db", put, timeout=8)
+    assert type(error) is StoreUnavailableError
+
+
+async def test_a_socket_that_is_not_there(tmp_path: Any):
+    with faster_than(3):
+        error = await error_of(f"postgresql://u:{SECRET}@/db?host={tmp_path}", put)
+    assert type(error) is StoreUnavailableError
+
+
+async def test_a_server_that_speaks_something_else():
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with faster_than(5):
+            error = await error_of(f"postgresql://u:{SECRET}@127.0.0.1:{port}/db?sslmode=disable", put, timeout=3)
+    assert isinstance(error, StoreUnavailableError | ConfigurationError)
+
+
+@pytest.mark.parametrize("call", [put, lambda store: store.get_step("s", "n"), lambda store: store.get_steps("s")])
+async def test_a_table_that_somebody_locked_is_waited_for_in_time_and_serves_again_afterwards(
+    migrated_postgres_url: str, call: Call
+):
+    async with JournalStore.from_url(migrated_postgres_url, timeout=1) as store:
+        await store.put_step("s", "n", 0)
+        async with locked_tables(migrated_postgres_url):
+            with faster_than(3), pytest.raises(StoreUnavailableError):
+                await call(store)
+        for number in range(3):
+            await store.put_step("s", "n", number)
+            assert await recorded(store, "s", "n") == number
+
+
+async def test_many_callers_of_a_locked_table_all_fail_in_time(migrated_postgres_url: str):
+    async with JournalStore.from_url(migrated_postgres_url, timeout=1) as store:
+        await store.put_step("s", "n", 0)
+        async with locked_tables(migrated_postgres_url):
+            with faster_than(3):
+                puts = (store.put_step("s", f"{number}", number) for number in range(600))
+                errors = await asyncio.gather(*puts, return_exceptions=True)
+        assert {type(error) for error in errors} == {StoreUnavailableError}
+        assert {error.step_name for error in errors} == {f"{number}" for number in range(600)}
+        await store.put_step("s", "after", 1)
+        assert await recorded(store, "s", "after") == 1
+
+
+async def test_closing_while_a_table_is_locked_takes_no_longer_than_the_timeout(migrated_postgres_url: str):
+    store = JournalStore.from_url(migrated_postgres_url, timeout=1)
+    await store.put_step("s", "n", 0)
+    async with locked_tables(migrated_postgres_url):
+        stuck = asyncio.ensure_future(store.put_step("s", "n", 1))
+        await asyncio.sleep(0)
+        with faster_than(4):
+            await store.aclose()
+        with pytest.raises(StoreUnavailableError):
+            await stuck
