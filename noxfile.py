@@ -14,6 +14,9 @@ nox.options.error_on_external_run = True
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 
+# Each process starts a Postgres of its own.
+AT_ONCE = ("--numprocesses=auto", "--maxprocesses=4")
+
 CHECKOUT = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST, *NEWER = nox.project.python_versions(PROJECT)
@@ -33,14 +36,14 @@ def tests(session: nox.Session) -> None:
     coverage = () if session.posargs else ("--cov", "--cov-report=term-missing:skip-covered")
     # Killed children leave their data files behind: not in the checkout.
     data_file = Path(session.create_tmp()).resolve() / "coverage"
-    session.run("pytest", *coverage, *session.posargs, env={"COVERAGE_FILE": str(data_file)})
+    session.run("pytest", *AT_ONCE, *coverage, *session.posargs, env={"COVERAGE_FILE": str(data_file)})
 
 
 @nox.session(python=NEWER)
 def versions(session: nox.Session) -> None:
     """Run the whole suite on each newer Python that is on this machine."""
     install(session, "tests")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *AT_ONCE, *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -50,7 +53,7 @@ def lowest(session: nox.Session) -> None:
     session.run("uv", "pip", "install", "--resolution=lowest-direct", "-e.[cli]", external=False)
     session.run("uv", "pip", "freeze")
     install(session, "tests", package=None)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *AT_ONCE, *session.posargs)
 
 
 @nox.session
@@ -74,7 +77,7 @@ def typing(session: nox.Session) -> None:
 def migrations(session: nox.Session) -> None:
     """Run Alembic's own commands and the migration tests from the checkout, on SQLite and Postgres."""
     install(session, "tests")
-    session.run("pytest", "-m", "migrations", *session.posargs)
+    session.run("pytest", *AT_ONCE, "-m", "migrations", *session.posargs)
 
 
 @nox.session
