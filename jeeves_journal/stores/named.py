@@ -24,10 +24,10 @@ class SqliteJournalStore(SQLAlchemyJournalStore):
     """A journal in a SQLite file."""
 
     def __init__(self, path: str | Path, **options: Unpack[StoreOptions]) -> None:
-        """Name the file. It and the folders above it are made on first use.
+        """Name the file, and make the folders above it. The file itself is made on first use.
 
         Raises:
-            ConfigurationError: An option cannot be used.
+            ConfigurationError: The folders cannot be made, or an option cannot be used.
         """
         try:
             self._path = Path(path)
@@ -82,7 +82,7 @@ class PostgresJournalStore(SQLAlchemyJournalStore):
         """
         options = {"pool_size": max(min_size, 1), "max_overflow": max(max_size - max(min_size, 1), 0), **options}
         store = cls(database_for_url(dsn, options))
-        await store.connect_now()
+        await store._connect()
         return store
 
     @staticmethod

@@ -95,31 +95,21 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         async with self._database.translating():
             await lanes.upgrade()
 
-    async def connect_now(self) -> None:
-        """Connect before the first call does, to see that the database is there. Its schema is not looked at.
-
-        Raises:
-            ConfigurationError: The server refuses the user or the database.
-            StoreUnavailableError: The database is down.
-        """
-        lanes = self._lanes_here()
-        async with self._database.translating():
-            await lanes.connect()
-
     async def aclose(self) -> None:
         lanes = self._lanes
         if lanes is not None and lanes.process == os.getpid() and not lanes.loop.is_closed():
-            if lanes.loop is not asyncio.get_running_loop():
+            if lanes.loop is not _running_loop():
                 raise StoreClosedError("the store belongs to another event loop", "close it there")
             if self._closing is None:
                 self._closed = True
-                self._closing = lanes.loop.create_task(lanes.close(), name="jeeves-journal close")
+                self._closing = lanes.loop.create_task(self._close(lanes), name="jeeves-journal close")
             # Whoever is cancelled meanwhile leaves the closing itself to go on.
             await asyncio.shield(self._closing)
-        elif lanes is not None and lanes.process == os.getpid() and not self._closed:
-            lanes.abandon()
-        self._closed = True
-        self._database.finish()
+        elif not self._closed:
+            self._closed = True
+            if lanes is not None and lanes.process == os.getpid():
+                lanes.abandon()
+            self._database.finish()
 
     async def __aenter__(self) -> Self:
         if self._closed:
@@ -131,6 +121,16 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
     ) -> None:
         await self.aclose()
 
+    async def _connect(self) -> None:
+        """Connect before the first call does, to see that the database is there, whatever stands in it."""
+        lanes = self._lanes_here()
+        async with self._database.translating():
+            await lanes.connect()
+
+    async def _close(self, lanes: Lanes) -> None:
+        await lanes.close()
+        self._database.finish()
+
     def _lanes_here(self, session_id: str | None = None, step_name: str | None = None) -> Lanes:
         """Return the lanes of this process and event loop.
 
@@ -138,12 +138,10 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
             StoreClosedError: The store is closed, or belongs to another process or to another live event loop.
             ConfigurationError: No asyncio event loop is running.
         """
-        lanes = self._lanes
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
+        lanes, loop = self._lanes, _running_loop()
+        if loop is None:
             remedy = "run under asyncio, or use the in-memory store"
-            raise ConfigurationError("the SQL stores need asyncio", remedy, session_id, step_name) from None
+            raise ConfigurationError("the SQL stores need asyncio", remedy, session_id, step_name)
         if lanes is None or lanes.loop is not loop or self._closed or lanes.process != os.getpid():
             refusal = self._refusal(lanes)
             if refusal is not None:
@@ -169,3 +167,10 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
 
     def _closed_error(self) -> StoreClosedError:
         return StoreClosedError("the store is closed", "open a new one")
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -36,8 +36,8 @@ async def make_journal(path: Path) -> None:
 
 
 async def error_of(path: Path, call: Call) -> JournalError:
-    async with SqliteJournalStore(path, timeout=2) as store:
-        with pytest.raises(JournalError) as failed:
+    with pytest.raises(JournalError) as failed:
+        async with SqliteJournalStore(path, timeout=2) as store:
             await call(store)
     return failed.value
 

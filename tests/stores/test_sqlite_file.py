@@ -144,9 +144,15 @@ async def test_missing_folders_are_made(tmp_path: Path):
 
 
 async def test_nothing_is_made_before_the_first_call(tmp_path: Path):
-    async with SqliteJournalStore(tmp_path / "folder" / "journal.db"):
+    async with JournalStore.from_url(f"sqlite:///{tmp_path}/folder/journal.db"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+async def test_the_named_store_makes_the_folders_at_once_and_nothing_else(tmp_path: Path):
+    async with SqliteJournalStore(tmp_path / "folder" / "journal.db"):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
 
 
 @NAMED

@@ -56,8 +56,17 @@ def database_for_url(url: str, options: StoreOptions) -> Database:
 
 
 def database_for_path(path: Path, options: StoreOptions) -> Database:
-    """Return the SQLite database in a file; no I/O."""
-    return _sqlite(str(path), read_settings(options))
+    """Return the SQLite database in a file, having made the folders above it.
+
+    Raises:
+        ConfigurationError: The folders cannot be made, or an option cannot be used.
+    """
+    database = _sqlite(str(path), read_settings(options))
+    from jeeves_journal.stores.dialects.sqlite_file import prepare_folders
+
+    if str(path) != ":memory:":
+        prepare_folders(path)
+    return database
 
 
 def database_for_engine(engine: AsyncEngine, options: StoreOptions) -> Database:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ def prepare_file(path: Path, *, create: bool) -> None:
     Raises:
         ConfigurationError: The path is a folder, or cannot be made, or is not there and ``create`` is false.
     """
-    try:
+    with _refusals_as_ours(path):
         if path.is_dir():
             raise ConfigurationError(f"{path} is a folder", "name a file in it")
         if path.exists():
@@ -31,11 +32,16 @@ def prepare_file(path: Path, *, create: bool) -> None:
         # https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_.
         with suppress(FileExistsError):
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except (OSError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigurationError(f"{path} cannot be created: {reason}", "choose another path") from error
+
+
+def prepare_folders(path: Path) -> None:
+    """Make the folders above a file.
+
+    Raises:
+        ConfigurationError: They cannot be made.
+    """
+    with _refusals_as_ours(path):
+        _make_folders(path.resolve().parent)
 
 
 class FileIdentity(NamedTuple):
@@ -53,6 +59,18 @@ class FileIdentity(NamedTuple):
         except OSError:
             return None
         return cls((database.st_dev, database.st_ino), (log.st_dev, log.st_ino))
+
+
+@contextmanager
+def _refusals_as_ours(path: Path) -> Generator[None]:
+    try:
+        yield
+    except ConfigurationError:
+        raise
+    # RuntimeError: before Python 3.13, Path.resolve raises it for links in a circle.
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigurationError(f"{path} cannot be created: {reason}", "choose another path") from error
 
 
 def _make_folders(folder: Path) -> None:
