@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -126,7 +127,8 @@ class SqliteMemory(OwnSqlite):
         # A database in memory is named so that connections can share it, and gone with the last of them: one is kept
         # open here that no event loop can take along. https://sqlite.org/inmemorydb.html#sharedmemdb
         self._name = f"file:jeeves-journal-{uuid4().hex}"
-        self._anchor = sqlite3.connect(f"{self._name}?{urlencode(_SHARED)}", uri=True, check_same_thread=False)
+        anchor = sqlite3.connect(f"{self._name}?{urlencode(_SHARED)}", uri=True, check_same_thread=False)
+        self._let_go = weakref.finalize(self, anchor.close)
 
     def describe(self) -> str:
         return "SQLite :memory:"
@@ -137,7 +139,7 @@ class SqliteMemory(OwnSqlite):
         return KeptConnections(engine, never_terminated, keep=1, most=1)
 
     def finish(self) -> None:
-        self._anchor.close()
+        self._let_go()
 
 
 def _sync_fully(connection: Any, record: object) -> None:
