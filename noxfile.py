@@ -17,6 +17,9 @@ nox.options.error_on_missing_interpreters = False
 # Each process starts a Postgres of its own.
 AT_ONCE = ("--numprocesses=auto", "--maxprocesses=4")
 
+# The release whose users we succeed, and whose journals open as they are.
+JEEVES_AGENT = "jeevesagent==0.9.7"
+
 CHECKOUT = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST, *NEWER = nox.project.python_versions(PROJECT)
@@ -81,11 +84,20 @@ def migrations(session: nox.Session) -> None:
 
 
 @nox.session
+def jeevesagent(session: nox.Session) -> None:
+    """Run the tests that need the real JeevesAgent: its agents on our stores, its journals read by us and back."""
+    install(session, "tests")
+    session.install(JEEVES_AGENT)
+    session.run("pytest", *AT_ONCE, "tests/jeevesagent", *session.posargs)
+
+
+@nox.session
 def examples(session: nox.Session) -> None:
     """Run every example as the README tells a new user to, without extras."""
     session.install(".")
-    for example in sorted(Path("examples").glob("*.py")):
-        session.run("python", str(example))
+    session.run("python", "examples/crash_and_resume.py")
+    session.install(JEEVES_AGENT)
+    session.run("python", "examples/jeevesagent_agent.py")
 
 
 @nox.session

@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 
 def from_url(url: str, **options: Unpack[StoreOptions]) -> InMemoryJournalStore | SQLAlchemyJournalStore:
     """Return the store that a URL names; see ``JournalStore.from_url``."""
-    given: object = url
-    if not isinstance(given, str):
-        raise ConfigurationError(f"the URL is not a str but {type(given).__name__}", "pass the URL's text")
-    if url.startswith("memory:"):
+    if str(url).startswith("memory:"):
         return _memory_store(url, options)
     from jeeves_journal.stores.dialects import database_for_url
     from jeeves_journal.stores.sql import SQLAlchemyJournalStore
 
-    return SQLAlchemyJournalStore(database_for_url(url, options))
+    return SQLAlchemyJournalStore.over(database_for_url(url, options))
 
 
 def _memory_store(url: str, options: StoreOptions) -> InMemoryJournalStore:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, Unpack, overload
+
+from anyio import CancelScope
 
 from jeeves_journal.keys import check_key
 from jeeves_journal.options import StoreOptions
@@ -103,7 +106,8 @@ class JournaledRuntime:
 
         Calls of one step that overlap, in one session and runtime, share one run and its result or exception. If the
         caller that runs it is cancelled, one of the others takes over, beginning with the journal. A step that is
-        entered from inside itself runs ``fn`` without recording it, and so does every step outside a session.
+        entered from inside itself runs ``fn`` without recording it, and so does every step outside a session. Callers
+        that share a run get the same object; a replayed result is a new one.
 
         A kill between the effect of ``fn`` and its record makes the step run again: steps run at least once. A result
         that is at hand is returned without giving way to other tasks.
@@ -161,12 +165,12 @@ class JournaledRuntime:
         """Run the step in single flight, then read ahead if it was found recorded."""
 
         async def lead() -> tuple[Any, bool]:
-            entry = await self._store.get_step(session.id, name)
-            if entry is not None:
-                return entry.value, True
-            value = await fn()
-            await self._store.put_step(session.id, name, value)
-            return value, False
+            if name not in session.unrecorded:
+                entry = await self._store.get_step(session.id, name)
+                if entry is not None:
+                    return entry.value, True
+                session.unrecorded[name] = await fn()
+            return await self._record(session, name), False
 
         async def run_directly() -> tuple[Any, bool]:
             return await fn(), False
@@ -178,6 +182,21 @@ class JournaledRuntime:
         value, recorded = await session.flights.run(name, lead, run_directly)
         if recorded and self._read_ahead is not None:
             await session.look_ahead(name, self._read_ahead)
+        return value
+
+    async def _record(self, session: OpenSession, name: str) -> Any:
+        """Record the result that a step has returned, whoever gives up waiting for it, and return it.
+
+        If the caller is cancelled all the same, the next one finds the result and puts it again.
+        """
+        value = session.unrecorded[name]
+        try:
+            with CancelScope(shield=True):
+                await self._store.put_step(session.id, name, value)
+        except Exception:
+            session.unrecorded.pop(name, None)
+            raise
+        session.unrecorded.pop(name, None)
         return value
 
     async def _replay_or_record(
@@ -192,11 +211,12 @@ class JournaledRuntime:
         live = _read(start)
         try:
             async for chunk in live:
-                chunks.append(chunk)
+                chunks.append(_as_it_is_now(chunk))
                 yield chunk
         finally:
             await live.aclose()
-        await self._store.put_stream(session_id, name, chunks)
+        with CancelScope(shield=True):
+            await self._store.put_stream(session_id, name, chunks)
 
 
 class SqliteRuntime(JournaledRuntime):
@@ -249,6 +269,17 @@ class PostgresRuntime(JournaledRuntime):
     async def init_schema(self) -> None:
         """Create or upgrade the tables."""
         await self._postgres.init_schema()
+
+
+def _as_it_is_now(chunk: T) -> T:
+    """Return a chunk that no later change reaches: streams often yield one object that grows."""
+    if isinstance(chunk, str | bytes):
+        return chunk
+    try:
+        return deepcopy(chunk)
+    except Exception:
+        # What cannot be copied is recorded as it is at the end, if it can be recorded at all.
+        return chunk
 
 
 async def _read(start: Callable[[], AsyncIterator[T]]) -> AsyncGenerator[T, None]:

@@ -61,15 +61,17 @@ class JournaledSession:
 class OpenSession:
     """What one runtime knows of a session while at least one of its ``session()`` blocks is open."""
 
-    __slots__ = ("_overtaken", "ahead", "flights", "handle", "id", "looked_ahead", "visits")
+    __slots__ = ("_overtaken", "ahead", "flights", "handle", "id", "looked_ahead", "unrecorded", "visits")
 
     def __init__(self, session_id: str) -> None:
         self.id = session_id
         self.handle = JournaledSession(session_id)
         self.visits = 0
         self.flights = Flights()
+        # Results whose record is on its way, or whose caller was cancelled on that way.
+        self.unrecorded: dict[str, Any] = {}
         # Decoders of recorded steps that nobody asked for yet. Never of one that went to the store since they were
-        # read, so that they cannot hide anything newer.
+        # read, so that they cannot hide what this runtime recorded later.
         self.ahead: dict[str, Callable[[], Any]] = {}
         self.looked_ahead = False
         self._overtaken: set[str] | None = None

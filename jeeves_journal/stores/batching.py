@@ -18,6 +18,7 @@ Answer = TypeVar("Answer")
 class _Waiting(NamedTuple, Generic[Call, Answer]):
     call: Call
     answer: asyncio.Future[Answer]
+    deadline: float
 
 
 class Batcher(Generic[Call, Answer]):
@@ -50,7 +51,7 @@ class Batcher(Generic[Call, Answer]):
         self._waiting: deque[_Waiting[Call, Answer]] = deque()
         self._flusher: asyncio.Task[None] | None = None
         # In order of their deadlines, since every call gets the same time: one timer serves them all.
-        self._deadlines: deque[tuple[float, _Waiting[Call, Answer]]] = deque()
+        self._deadlines: deque[_Waiting[Call, Answer]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(self, call: Call) -> asyncio.Future[Answer]:
@@ -59,12 +60,12 @@ class Batcher(Generic[Call, Answer]):
         Cancelling the future does not take the call out of its batch, and no other caller notices.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(call, loop.create_future())
+        deadline = loop.time() + self._timeout
+        waiting = _Waiting(call, loop.create_future(), deadline)
         self._waiting.append(waiting)
         if self._flusher is None:
             self._flusher = loop.create_task(self._run(), name="jeeves-journal flush")
-        deadline = loop.time() + self._timeout
-        self._deadlines.append((deadline, waiting))
+        self._deadlines.append(waiting)
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._expire)
         return waiting.answer
@@ -95,11 +96,12 @@ class Batcher(Generic[Call, Answer]):
 
     def _take(self) -> list[_Waiting[Call, Answer]]:
         batch: list[_Waiting[Call, Answer]] = []
+        now = asyncio.get_running_loop().time()
         while self._waiting and len(batch) < self._most:
             waiting = self._waiting.popleft()
-            # A call that timed out is not sent any more: its caller may have put another value since. One that was
-            # cancelled is, since its work is done and recording it spares doing it again.
-            if waiting.answer.cancelled() or not waiting.answer.done():
+            # A call whose time is over is not sent any more: its caller may have put another value since. One that was
+            # cancelled is until then, since its work is done and recording it spares doing it again.
+            if not waiting.answer.done() or (waiting.answer.cancelled() and waiting.deadline > now):
                 batch.append(waiting)
         return batch
 
@@ -122,7 +124,7 @@ class Batcher(Generic[Call, Answer]):
 
     def _forget_answered(self) -> None:
         """Let go of what answered calls hold, which may be large."""
-        while self._deadlines and self._deadlines[0][1].answer.done():
+        while self._deadlines and self._deadlines[0].answer.done():
             self._deadlines.popleft()
 
     def _expire(self) -> None:
@@ -131,9 +133,9 @@ class Batcher(Generic[Call, Answer]):
         self._timer = None
         self._forget_answered()
         while self._deadlines:
-            deadline, waiting = self._deadlines[0]
-            if deadline > loop.time():
-                self._timer = loop.call_at(deadline, self._expire)
+            waiting = self._deadlines[0]
+            if waiting.deadline > loop.time():
+                self._timer = loop.call_at(waiting.deadline, self._expire)
                 break
             waiting.answer.set_exception(self._fail(TimeoutError(), waiting.call))
             self._forget_answered()

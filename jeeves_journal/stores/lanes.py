@@ -14,6 +14,7 @@ from jeeves_journal.errors import (
     ConfigurationError,
     JournalError,
     SchemaError,
+    StoreClosedError,
     StoreUnavailableError,
 )
 from jeeves_journal.migrations import ensure_schema, look, upgrade_database
@@ -39,6 +40,7 @@ class Lanes:
         self.process = os.getpid()
         self._database = database
         self._opening = asyncio.Lock()
+        self._is_closed = False
         self._closer: AsyncGenerator[None] | None = None
         # Holds on to the database until these lanes are gone, so that a store that nobody closed is taken apart in
         # order: first the closing that asyncio does, then the connections.
@@ -60,11 +62,13 @@ class Lanes:
         for lane in (self.writes, self.reads, self.sessions):
             await lane.drain()
         try:
-            async with asyncio.timeout(self._database.settings.timeout):
+            async with asyncio.timeout(self._database.settings.timeout), self._opening:
+                self._is_closed = True
                 if self._closer is not None:
                     await self._closer.aclose()
                 await self._database.close()
         except Exception:
+            self._is_closed = True
             # Everything is durable already, and a connection that cannot even be closed is of no more use.
             self.abandon()
 
@@ -87,6 +91,8 @@ class Lanes:
             await self._open_and(look)
 
     async def _open_and(self, see_to_schema: Callable[[Database], Awaitable[object]]) -> None:
+        if self._is_closed:
+            raise StoreClosedError("the store was closed meanwhile", "open a new one")
         if not self._database.is_open:
             # asyncio closes the generator with the loop, and with it the connections of a store that nobody closed.
             self._closer = _closing(self._database)

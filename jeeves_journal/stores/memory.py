@@ -15,7 +15,7 @@ from jeeves_journal.protocol import ManagedJournalStore
 from jeeves_journal.records import JournalEntry
 from jeeves_journal.stores.clock import timestamp
 
-_Records: TypeAlias = dict[str, dict[str, tuple[bytes, float]]]
+_Records: TypeAlias = dict[tuple[str, str], tuple[bytes, float]]
 
 
 class InMemoryJournalStore(ManagedJournalStore):
@@ -38,11 +38,12 @@ class InMemoryJournalStore(ManagedJournalStore):
         self._codec = RecordCodec(max_value_bytes=settings.max_value_bytes)
         self._steps: _Records = {}
         self._streams: _Records = {}
+        self._names: dict[str, dict[str, None]] = {}
         self._closed = False
 
     async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:
         session_id, step_name = self._admit(session_id, step_name)
-        record = self._steps.get(session_id, {}).get(step_name)
+        record = self._steps.get((session_id, step_name))
         if record is None:
             return None
         return self._codec.decode_entry(session_id, step_name, *record)
@@ -50,17 +51,18 @@ class InMemoryJournalStore(ManagedJournalStore):
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = self._admit(session_id, step_name)
         data = self._codec.encode(session_id, step_name, value)
-        self._steps.setdefault(session_id, {})[step_name] = data, timestamp()
+        self._steps[session_id, step_name] = data, timestamp()
+        self._names.setdefault(session_id, {})[step_name] = None
 
     async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
         session_id, step_name = self._admit(session_id, step_name)
-        record = self._streams.get(session_id, {}).get(step_name)
+        record = self._streams.get((session_id, step_name))
         return None if record is None else self._codec.decode_chunks(session_id, step_name, record[0])
 
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
         session_id, step_name = self._admit(session_id, step_name)
         data = self._codec.encode_chunks(session_id, step_name, chunks)
-        self._streams.setdefault(session_id, {})[step_name] = data, timestamp()
+        self._streams[session_id, step_name] = data, timestamp()
 
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
         session_id = self._admit_session(session_id)
@@ -88,6 +90,7 @@ class InMemoryJournalStore(ManagedJournalStore):
         self._closed = True
         self._steps.clear()
         self._streams.clear()
+        self._names.clear()
 
     async def __aenter__(self) -> Self:
         self._check_open()
@@ -99,15 +102,15 @@ class InMemoryJournalStore(ManagedJournalStore):
         await self.aclose()
 
     def step_keys(self) -> list[tuple[str, str]]:
-        """Return the ``(session_id, step_name)`` of every recorded step."""
-        return [(session_id, name) for session_id, steps in self._steps.items() for name in steps]
+        """Return the ``(session_id, step_name)`` of every recorded step, in the order in which they were first put."""
+        return list(self._steps)
 
     def stream_keys(self) -> list[tuple[str, str]]:
-        """Return the ``(session_id, step_name)`` of every recorded stream."""
-        return [(session_id, name) for session_id, streams in self._streams.items() for name in streams]
+        """Return the ``(session_id, step_name)`` of every recorded stream, likewise."""
+        return list(self._streams)
 
     def _in_recorded_order(self, session_id: str) -> list[tuple[str, bytes, float]]:
-        steps = [(name, data, created_at) for name, (data, created_at) in self._steps.get(session_id, {}).items()]
+        steps = [(name, *self._steps[session_id, name]) for name in self._names.get(session_id, ())]
         return sorted(steps, key=lambda step: (step[2], step[0]))
 
     def _admit(self, session_id: str, step_name: str) -> tuple[str, str]:

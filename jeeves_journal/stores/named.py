@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack, cast
-
-from sqlalchemy import Dialect
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateTable
+from typing import TYPE_CHECKING, Self, Unpack
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import StoreOptions
-from jeeves_journal.stores.dialects import Database, database_for_path, database_for_pool, database_for_url
-from jeeves_journal.stores.models import metadata
+from jeeves_journal.stores.dialects import database_for_dsn, database_for_path, database_for_pool
 from jeeves_journal.stores.sql import SQLAlchemyJournalStore
 
 if TYPE_CHECKING:
@@ -34,7 +28,7 @@ class SqliteJournalStore(SQLAlchemyJournalStore):
         except TypeError:
             what = f"a path cannot be {type(path).__name__}"
             raise ConfigurationError(what, "pass a str or a pathlib.Path") from None
-        super().__init__(database_for_path(self._path, options))
+        self._use(database_for_path(self._path, options))
 
     @property
     def path(self) -> Path:
@@ -45,26 +39,18 @@ class SqliteJournalStore(SQLAlchemyJournalStore):
 class PostgresJournalStore(SQLAlchemyJournalStore):
     """A journal in Postgres."""
 
-    def __init__(self, pool: Pool | Database, *, close_pool: bool = True, **options: Unpack[StoreOptions]) -> None:
+    def __init__(self, pool: Pool, *, close_pool: bool = True, **options: Unpack[StoreOptions]) -> None:
         """Make a store over an ``asyncpg.Pool`` of yours; no I/O. ``connect`` makes one with connections of its own.
 
         Args:
-            pool: Its connections are given back as they were. The library's own constructors pass a database instead.
+            pool: Its connections are given back as they were.
             close_pool: Whether ``aclose`` closes the pool too.
             **options: See ``StoreOptions``.
 
         Raises:
             ConfigurationError: This is no pool, or an option cannot be used.
         """
-        self._pool = None if isinstance(pool, Database) or not close_pool else pool
-        self._process = os.getpid()
-        super().__init__(pool if isinstance(pool, Database) else database_for_pool(pool, options))
-
-    async def aclose(self) -> None:
-        await super().aclose()
-        # In the child of a fork it would write on the parent's sockets.
-        if self._pool is not None and self._process == os.getpid():
-            await self._pool.close()
+        self._use(database_for_pool(pool, options, close_pool=close_pool))
 
     @classmethod
     async def connect(cls, dsn: str, *, min_size: int = 1, max_size: int = 10, **options: Unpack[StoreOptions]) -> Self:
@@ -80,15 +66,18 @@ class PostgresJournalStore(SQLAlchemyJournalStore):
             ConfigurationError: The URL or an option cannot be used, or the server refuses the user or database.
             StoreUnavailableError: The server is down.
         """
-        options = {"pool_size": max(min_size, 1), "max_overflow": max(max_size - max(min_size, 1), 0), **options}
-        store = cls(database_for_url(dsn, options))
+        if not 0 <= min_size <= max_size or max_size < 1:
+            what = f"min_size={min_size} and max_size={max_size} cannot be used"
+            raise ConfigurationError(what, "pass sizes with 0 <= min_size <= max_size and max_size of at least 1")
+        kept = max(min_size, 1)
+        options = {"pool_size": kept, "max_overflow": max_size - kept, **options}
+        store = cls.over(database_for_dsn(dsn, options))
         await store._connect()
         return store
 
     @staticmethod
     def schema_sql() -> list[str]:
-        """Return DDL that makes the two tables where they are missing; it may run at every process start."""
-        dialect: Dialect = cast("Any", postgresql).dialect()
-        return [
-            str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)) for table in metadata.sorted_tables
-        ]
+        """Return DDL that makes the two tables where they are missing. It may run at every start of every process."""
+        from jeeves_journal.stores.dialects.postgres_upgrades import rerunnable_ddl
+
+        return rerunnable_ddl()

@@ -30,18 +30,28 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
     event loop, and loses nothing.
     """
 
-    def __init__(self, engine: AsyncEngine | Database, **options: Unpack[StoreOptions]) -> None:
+    def __init__(self, engine: AsyncEngine, **options: Unpack[StoreOptions]) -> None:
         """Make a store over an engine of yours, which it never disposes of; no I/O.
 
         Args:
-            engine: On aiosqlite or asyncpg. The library's own constructors pass a database with its settings instead.
+            engine: On aiosqlite or asyncpg.
             **options: See ``StoreOptions``.
 
         Raises:
             ConfigurationError: The engine's driver is another one, or an option cannot be used.
         """
-        self._database: Database = engine if isinstance(engine, Database) else database_for_engine(engine, options)
-        self._codec = RecordCodec(max_value_bytes=self._database.settings.max_value_bytes)
+        self._use(database_for_engine(engine, options))
+
+    @classmethod
+    def over(cls, database: Database) -> Self:
+        """Return a store over a database with its settings; the library's other constructors end here."""
+        store = cls.__new__(cls)
+        store._use(database)
+        return store
+
+    def _use(self, database: Database) -> None:
+        self._database = database
+        self._codec = RecordCodec(max_value_bytes=database.settings.max_value_bytes)
         self._lanes: Lanes | None = None
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
@@ -100,7 +110,8 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         if lanes is not None and lanes.process == os.getpid() and not lanes.loop.is_closed():
             if lanes.loop is not _running_loop():
                 raise StoreClosedError("the store belongs to another event loop", "close it there")
-            if self._closing is None:
+            # Again if something cancelled it, as the end of a loop does with every task.
+            if self._closing is None or self._closing.cancelled():
                 self._closed = True
                 self._closing = lanes.loop.create_task(self._close(lanes), name="jeeves-journal close")
             # Whoever is cancelled meanwhile leaves the closing itself to go on.
@@ -109,7 +120,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
             self._closed = True
             if lanes is not None and lanes.process == os.getpid():
                 lanes.abandon()
-            self._database.finish()
+            await self._database.finish()
 
     async def __aenter__(self) -> Self:
         if self._closed:
@@ -129,7 +140,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
 
     async def _close(self, lanes: Lanes) -> None:
         await lanes.close()
-        self._database.finish()
+        await self._database.finish()
 
     def _lanes_here(self, session_id: str | None = None, step_name: str | None = None) -> Lanes:
         """Return the lanes of this process and event loop.

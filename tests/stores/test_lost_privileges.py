@@ -33,7 +33,12 @@ async def main():
         async with SqliteJournalStore(Path(folder) / "warm-up.db") as store:
             await store.put_step("s", "n", 1)
     become_nobody()
-    async with SqliteJournalStore(sys.argv[1], timeout=3) as store:
+    try:
+        store = SqliteJournalStore(sys.argv[1], timeout=3)
+    except JournalError as error:
+        print(type(error).__name__, error)
+        return
+    async with store:
         await attempt(store, "get_step", "s", "n")
         await attempt(store, "put_step", "s", "n", "changed")
         await attempt(store, "get_step", "s", "n")

@@ -247,3 +247,20 @@ async def test_no_password_is_in_the_locals_of_a_traceback_through_our_frames():
     ours = [frame for frame in frames if "jeeves_journal" in frame.filename]
     assert ours
     assert not [frame.name for frame in ours if SECRET in repr(frame.locals)]
+
+
+SECRETS = ["hun@ter2", "hun?ter2", "hun&ter2", "hun=ter2", "hun#ter2", "hun/ter2", "h:un@t?er&2"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "url", ["postgresql://user:{}@host/db", "postgresql://user@host/db?password={}", "postgresql://host/db?password={}"]
+)
+def test_no_part_of_a_password_is_shown_whatever_was_left_unescaped(url: str, secret: str):
+    try:
+        shown = repr(JournalStore.from_url(url.format(secret)))
+    except ConfigurationError as error:
+        shown = str(error)
+    assert "ter2" not in shown
+    assert "hun" not in shown
+    assert "er&2" not in shown

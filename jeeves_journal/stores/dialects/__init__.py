@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import POSTGRES_OPTIONS, Settings, StoreOptions, read_settings
@@ -21,11 +22,11 @@ __all__ = [
     "SessionQuery",
     "SessionRow",
     "Stored",
+    "database_for_dsn",
     "database_for_engine",
     "database_for_path",
     "database_for_pool",
     "database_for_url",
-    "dialect_name",
     "driver_error",
 ]
 
@@ -46,13 +47,33 @@ def database_for_url(url: str, options: StoreOptions) -> Database:
     Raises:
         ConfigurationError: The scheme or an option is unknown, or the driver is not installed.
     """
-    scheme, separator, rest = url.partition("://")
-    if separator and scheme in _SQLITE_SCHEMES:
+    scheme, rest = _split(url)
+    if scheme in _SQLITE_SCHEMES:
         return _sqlite_for_url(rest, options)
-    if separator and scheme in _POSTGRES_SCHEMES:
-        return _postgres_for_url(rest, options)
-    named = f"the URL's scheme {scheme!r} is unknown" if separator else "this is not a URL"
-    raise ConfigurationError(named, f"pass {ACCEPTED_URLS}")
+    if scheme in _POSTGRES_SCHEMES:
+        return _postgres_for_url(rest, options, any_setting=False)
+    raise ConfigurationError(f"the URL's scheme {scheme!r} is unknown", f"pass {ACCEPTED_URLS}")
+
+
+def _split(url: object) -> tuple[str, str]:
+    if not isinstance(url, str):
+        raise ConfigurationError(f"the URL is not a str but {type(url).__name__}", f"pass {ACCEPTED_URLS}")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ConfigurationError("this is not a URL", f"pass {ACCEPTED_URLS}")
+    return scheme, rest
+
+
+def database_for_dsn(dsn: str, options: StoreOptions) -> Database:
+    """Return the Postgres database that a DSN names, with whatever server settings it holds; no I/O.
+
+    Raises:
+        ConfigurationError: It names no Postgres, or an option cannot be used.
+    """
+    scheme, rest = _split(dsn)
+    if scheme not in _POSTGRES_SCHEMES:
+        raise ConfigurationError(f"the URL's scheme {scheme!r} is not Postgres's", "pass postgresql:// or postgres://")
+    return _postgres_for_url(rest, options, any_setting=True)
 
 
 def database_for_path(path: Path, options: StoreOptions) -> Database:
@@ -88,13 +109,7 @@ def database_for_engine(engine: AsyncEngine, options: StoreOptions) -> Database:
     raise ConfigurationError(what, "pass an AsyncEngine on aiosqlite or asyncpg")
 
 
-def dialect_name(url: str) -> str:
-    """Return SQLAlchemy's name of a URL's dialect, without needing its driver."""
-    scheme = url.partition("://")[0]
-    return "sqlite" if scheme in _SQLITE_SCHEMES else "postgresql"
-
-
-def database_for_pool(pool: object, options: StoreOptions) -> Database:
+def database_for_pool(pool: object, options: StoreOptions, *, close_pool: bool) -> Database:
     """Return the Postgres database behind a caller's ``asyncpg.Pool``.
 
     Raises:
@@ -104,7 +119,8 @@ def database_for_pool(pool: object, options: StoreOptions) -> Database:
         raise ConfigurationError(f"a {type(pool).__name__} is not an asyncpg.Pool", "pass what create_pool returns")
     from jeeves_journal.stores.dialects.postgres_pool import Pool, PooledPostgres
 
-    return PooledPostgres(cast("Pool", pool), read_settings(options, accepted=_BORROWED_POSTGRES_OPTIONS))
+    settings = read_settings(options, accepted=_BORROWED_POSTGRES_OPTIONS)
+    return PooledPostgres(cast("Pool", pool), settings, close_pool=close_pool)
 
 
 def _sqlite_for_url(rest: str, options: StoreOptions) -> Database:
@@ -113,7 +129,7 @@ def _sqlite_for_url(rest: str, options: StoreOptions) -> Database:
     if host:
         raise ConfigurationError("a SQLite URL has no host", "write sqlite:///relative.db or sqlite:////absolute.db")
     settings = read_settings(options, dict(parse_qsl(query, keep_blank_values=True)))
-    return _sqlite(unquote(path), settings)
+    return _sqlite(os.fsdecode(unquote_to_bytes(path)), settings)
 
 
 def _sqlite(path: str, settings: Settings) -> Database:
@@ -127,12 +143,12 @@ def _sqlite(path: str, settings: Settings) -> Database:
     return SqliteFile(Path(path), settings)
 
 
-def _postgres_for_url(rest: str, options: StoreOptions) -> Database:
+def _postgres_for_url(rest: str, options: StoreOptions, *, any_setting: bool) -> Database:
     _require("asyncpg")
     from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
     from jeeves_journal.stores.dialects.postgres_own import OwnPostgres
 
-    url = PostgresURL(rest)
+    url = PostgresURL(rest, any_setting=any_setting)
     return OwnPostgres(url, read_settings(options, url.options, accepted=POSTGRES_OPTIONS))
 
 

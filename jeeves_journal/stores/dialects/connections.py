@@ -78,12 +78,14 @@ class KeptConnections(EngineConnections[Driver]):
         """
         super().__init__(engine, terminated)
         self._keep = keep
+        self._most = most
+        self._in_use = 0
         self._free = asyncio.Semaphore(most)
         self._idle: list[_Lease[Driver]] = []
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Driver]:
-        async with self._free:
+        async with self._taking_one():
             lease = self._idle.pop() if self._idle else await self._open()
             try:
                 yield lease.driver
@@ -97,9 +99,8 @@ class KeptConnections(EngineConnections[Driver]):
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._free:
-            if self._idle:
-                # It counts against the bound, too.
+        async with self._taking_one():
+            if len(self._idle) + self._in_use > self._most:
                 await self._idle.pop().connection.close()
             async with self._engine.connect() as connection:
                 yield connection
@@ -112,6 +113,15 @@ class KeptConnections(EngineConnections[Driver]):
     def forget(self) -> list[Driver]:
         idle, self._idle = self._idle, []
         return [lease.driver for lease in idle]
+
+    @asynccontextmanager
+    async def _taking_one(self) -> AsyncGenerator[None]:
+        async with self._free:
+            self._in_use += 1
+            try:
+                yield
+            finally:
+                self._in_use -= 1
 
     async def _open(self) -> _Lease[Driver]:
         connection = await self._engine.connect()
@@ -197,7 +207,7 @@ class ConnectedDatabase(Database, Generic[Driver]):
         for driver in connections.forget() if connections is not None else []:
             self._abandon_driver(driver)
 
-    def finish(self) -> None:
+    async def finish(self) -> None:
         """Do nothing: connections do not outlive an event loop."""
 
     @abstractmethod

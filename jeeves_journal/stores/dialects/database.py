@@ -24,6 +24,9 @@ MISSING_TABLES: Final = (
 )
 
 
+OTHER_TABLES: Final = "compare them with `jeeves-journal db sql`; they may belong to another application"
+
+
 class Key(NamedTuple):
     """Names a record."""
 
@@ -102,7 +105,7 @@ class Database(ABC):
         """Forget the connections of an event loop that was closed under them. ``open`` may follow."""
 
     @abstractmethod
-    def finish(self) -> None:
+    async def finish(self) -> None:
         """Give back what outlives an event loop. ``open`` must not follow."""
 
     @abstractmethod

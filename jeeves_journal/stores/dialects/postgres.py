@@ -6,19 +6,19 @@ SELECT over two arrays of keys.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, Protocol, cast
 
-from sqlalchemy import Dialect, text
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from jeeves_journal.errors import JournalError, StoreUnavailableError
+from jeeves_journal.errors import JournalError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, ConnectedDatabase, Connections
 from jeeves_journal.stores.dialects.database import (
@@ -30,19 +30,20 @@ from jeeves_journal.stores.dialects.database import (
     Stored,
 )
 from jeeves_journal.stores.dialects.postgres_errors import explain, is_connection_loss, is_passing
-from jeeves_journal.stores.statements import KINDS, TABLE_NAMES, Statements, compile_text, read_many
+from jeeves_journal.stores.dialects.postgres_upgrades import session_lock, transaction_lock
+from jeeves_journal.stores.statements import KINDS, TABLE_NAMES, Kind, Statements, compile_text, read_many
+
+# The server gives up before the caller does: a statement that went on there would overwrite what is put later.
+_SERVER_SHARE: Final = 0.8
 
 # Never lowers a remote_apply, and leaves alone what is on already.
-_RAISE_DURABILITY: Final = (
-    "SELECT set_config('synchronous_commit', 'on', {only_this_transaction}) "
+_SETTINGS: Final = (
+    "SET {scope} statement_timeout = {milliseconds}; SELECT set_config('synchronous_commit', 'on', {is_local}) "
     "WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
 )
-RAISE_FOR_CONNECTION: Final = _RAISE_DURABILITY.format(only_this_transaction="false")
-RAISE_FOR_TRANSACTION: Final = _RAISE_DURABILITY.format(only_this_transaction="true")
 
-# "jeeves" as a number: what every upgrade of a journal locks, so that one runs at a time in a database.
-_UPGRADE_LOCK: Final = 0x6A6565766573
 
+_DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
 
@@ -67,12 +68,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._was_reached = False
-        dialect: Dialect = cast("Any", asyncpg_dialect).dialect()
-        self._statements = Statements.compiled_for(dialect, postgresql.insert, settings.schema)
-        self._quote = dialect.identifier_preparer.quote_identifier
-        self._read_many = {
-            kind: compile_text(read_many(kind), dialect, settings.schema, "sessions", "names") for kind in KINDS
-        }
+        self._statements, self._read_many = _compiled(settings.schema)
 
     async def write(self, rows: Sequence[Row]) -> None:
         # Sorted, since two processes that upsert the same keys in different orders deadlock. The sort is stable: the
@@ -121,7 +117,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:
         async with self.connections.lend() as connection:
-            lock = _transaction_lock if self.settings.pgbouncer else _session_lock
+            lock = transaction_lock if self.settings.pgbouncer else session_lock
             async with lock(connection, self.settings.timeout):
                 yield connection
 
@@ -134,11 +130,18 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     def _qualified(self, table: str) -> str:
         schema = self.settings.schema
-        return self._quote(table) if schema is None else f"{self._quote(schema)}.{self._quote(table)}"
+        quote = _DIALECT.identifier_preparer.quote_identifier
+        return quote(table) if schema is None else f"{quote(schema)}.{quote(table)}"
+
+    def _write_settings(self, *, is_local: bool) -> str:
+        """Return the script that makes writes durable and bounded, for a transaction or for a whole connection."""
+        milliseconds = max(int(self.settings.timeout * _SERVER_SHARE * 1000), 1)
+        scope = "LOCAL" if is_local else "SESSION"
+        return _SETTINGS.format(scope=scope, milliseconds=milliseconds, is_local=is_local)
 
     def _durable_transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
         """Surround a write so that its commit is synced, and only its: the connection may have other users."""
-        return _durable_transaction(driver)
+        return _transaction_after(driver, self._write_settings(is_local=True))
 
     def _transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
         """Surround a read: PgBouncer may hand every statement outside a transaction to another server connection."""
@@ -162,54 +165,19 @@ class BorrowedPostgres(PostgresDatabase):
         return BorrowedConnections(self._engine, terminated)
 
 
+@cache
+def _compiled(schema: str | None) -> tuple[Statements, Mapping[Kind, str]]:
+    read_by_arrays: dict[Kind, str] = {
+        kind: compile_text(read_many(kind), _DIALECT, schema, "sessions", "names") for kind in KINDS
+    }
+    return Statements.compiled_for(_DIALECT, postgresql.insert, schema), read_by_arrays
+
+
 @asynccontextmanager
-async def _durable_transaction(driver: Driver) -> AsyncGenerator[None]:
+async def _transaction_after(driver: Driver, script: str) -> AsyncGenerator[None]:
     async with driver.transaction():
-        await driver.execute(RAISE_FOR_TRANSACTION)
+        await driver.execute(script)
         yield
-
-
-@asynccontextmanager
-async def _session_lock(connection: AsyncConnection, patience: float) -> AsyncGenerator[None]:
-    """Hold the upgrade lock beyond single transactions, so that a revision may commit under it."""
-    try:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await _wait_for_lock(connection, "pg_try_advisory_lock", patience)
-        await connection.commit()
-        await connection.execution_options(isolation_level="READ COMMITTED")
-        yield
-        await connection.commit()
-        await connection.execute(text(f"SELECT pg_advisory_unlock({_UPGRADE_LOCK})"))
-        await connection.commit()
-    except BaseException:
-        # The server lets go of the lock with the connection, which may be beyond any statement.
-        await connection.invalidate()
-        raise
-
-
-@asynccontextmanager
-async def _transaction_lock(connection: AsyncConnection, patience: float) -> AsyncGenerator[None]:
-    """Hold the upgrade lock for one transaction: PgBouncer gives the next one another server connection."""
-    await connection.execution_options(isolation_level="READ COMMITTED")
-    await _wait_for_lock(connection, "pg_try_advisory_xact_lock", patience)
-    yield
-    await connection.commit()
-
-
-async def _wait_for_lock(connection: AsyncConnection, function: str, patience: float) -> None:
-    """Ask for the upgrade lock again and again.
-
-    A statement that blocks on it would hold a snapshot, for which another upgrade's CREATE INDEX CONCURRENTLY would
-    wait in turn.
-    """
-    try:
-        async with asyncio.timeout(patience):
-            while not await connection.scalar(text(f"SELECT {function}({_UPGRADE_LOCK})")):
-                await connection.rollback()
-                await asyncio.sleep(0.05)
-    except TimeoutError as error:
-        what = f"another upgrade of the database did not end within {patience:g} s"
-        raise StoreUnavailableError(what, "try again when it is done") from error
 
 
 def terminated(driver: Driver, error: BaseException) -> bool:

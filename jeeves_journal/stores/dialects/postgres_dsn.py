@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import unquote_plus
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import POSTGRES_OPTIONS
@@ -37,7 +37,6 @@ _DRIVER_OPTIONS: Final = (
     "sslnegotiation",
     "sslpassword",
     "sslrootcert",
-    "statement_timeout",
     "target_session_attrs",
     "user",
 )
@@ -46,29 +45,33 @@ _DRIVER_OPTIONS: Final = (
 class PostgresURL:
     """A URL for asyncpg. Its repr shows hosts and database only, also as a local variable in a traceback."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, any_setting: bool = False) -> None:
         """Take a URL apart.
 
         Args:
             url: What follows ``scheme://``.
+            any_setting: Whether an option that nobody here knows is passed on to the server as a setting.
 
         Raises:
             ConfigurationError: Its query part holds an option that nobody knows.
         """
         location, _, query = url.partition("?")
-        theirs: list[tuple[str, str]] = []
+        theirs: list[str] = []
         self.options: dict[str, str] = {}
-        for name, value in parse_qsl(query, keep_blank_values=True):
+        for part in filter(None, query.split("&")):
+            name, equals, value = part.partition("=")
             if name in POSTGRES_OPTIONS:
-                self.options[name] = value
-            elif name in _DRIVER_OPTIONS or "." in name:
-                theirs.append((name, value))
+                self.options[name] = unquote_plus(value)
+            elif name in _DRIVER_OPTIONS or "." in name or (any_setting and equals and name.isidentifier()):
+                theirs.append(part)
             else:
+                # What stands there may be the rest of a password with an "&" or a "?" that nobody escaped.
+                shown = repr(name) if equals and (not name or name.isidentifier()) and "@" not in query else "an option"
                 accepted = ", ".join((*POSTGRES_OPTIONS, *_DRIVER_OPTIONS))
-                raise ConfigurationError(f"unknown option {name!r} in the URL", f"Postgres URLs accept {accepted}")
-        self._dsn = f"postgresql://{location}" + (f"?{urlencode(theirs)}" if theirs else "")
-        # A password may hold a "?" that nobody escaped.
-        self._shown = url.rpartition("@")[2].partition("?")[0]
+                raise ConfigurationError(f"unknown option in the URL: {shown}", f"Postgres URLs accept {accepted}")
+        self._dsn = f"postgresql://{location}" + (f"?{'&'.join(theirs)}" if theirs else "")
+        # With an "@" in what looks like the query, the part before may hold the beginning of a password.
+        self._shown = "at a URL that may not be shown" if "@" in query else location.rpartition("@")[2]
 
     def reveal(self) -> str:
         """Return the whole URL, with its password, for the driver."""

@@ -20,7 +20,7 @@ from jeeves_journal.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jeeves_journal.stores.dialects.database import MISSING_TABLES, unforeseen
+from jeeves_journal.stores.dialects.database import MISSING_TABLES, OTHER_TABLES, unforeseen
 
 _AGAIN: Final = "try again"
 _PRIVILEGE: Final = "grant the user what it needs, or name another user"
@@ -30,15 +30,22 @@ _STATES: Final[dict[str, tuple[type[JournalError], str, str]]] = {
     "08": (StoreUnavailableError, "the connection was lost", _AGAIN),
     "08P01": (ConfigurationError, "a setting in the URL is refused by the server or pooler", "remove it from the URL"),
     "22023": (ConfigurationError, "a setting in the URL has a value that the server refuses", "correct the URL"),
-    "22": (EncodeError, "the database cannot store this", "use a database whose encoding is UTF8"),
+    "22021": (EncodeError, "the database's encoding cannot hold this", "use a database whose encoding is UTF8"),
+    "22P05": (EncodeError, "the database's encoding cannot hold this", "use a database whose encoding is UTF8"),
+    "25": (StoreUnavailableError, "the transaction was ended by the server", _AGAIN),
     "25006": (StoreUnavailableError, "the server takes no writes now", "try again, or name the primary"),
+    # Statements that were prepared on one server connection are asked for on another.
+    "26000": (ConfigurationError, "a pooler in transaction mode stands in between", "add ?pgbouncer=true to the URL"),
+    "42P05": (ConfigurationError, "a pooler in transaction mode stands in between", "add ?pgbouncer=true to the URL"),
     "28": (ConfigurationError, "the user or password is refused", "check both"),
     "3D000": (ConfigurationError, "the database does not exist", "create it, or name another"),
     "3F000": (SchemaError, "the schema does not exist", MISSING_TABLES),
     "40": (StoreUnavailableError, "the transaction was rolled back by the server", _AGAIN),
     "42501": (ConfigurationError, "the user lacks a privilege", _PRIVILEGE),
     "42704": (ConfigurationError, "a setting in the URL is unknown to the server", "remove it from the URL"),
-    "42703": (SchemaError, "the journal's tables have other columns", "run `alembic upgrade head`"),
+    "42703": (SchemaError, "the journal's tables have other columns", OTHER_TABLES),
+    "42P10": (SchemaError, "the journal's tables lack their primary keys", OTHER_TABLES),
+    "42809": (SchemaError, "the journal's tables are not tables", OTHER_TABLES),
     "42P01": (SchemaError, "the journal's tables are missing", MISSING_TABLES),
     "53": (StoreUnavailableError, "the server is out of connections, memory or disk", "relieve it, then try again"),
     "54": (EncodeError, "the value is too big for the database", "record a reference to it"),
@@ -65,10 +72,14 @@ def explain(error: BaseException, where: str) -> JournalError:
         return ConfigurationError(f"{where}: the server's certificate is not trusted", "check sslrootcert and the host")
     if isinstance(error, socket.gaierror):
         return StoreUnavailableError(f"{where}: the host name cannot be resolved", "check it, or try again")
+    if isinstance(error, ConnectionError) and "SSL" in str(error):
+        return ConfigurationError(f"{where}: the server offers no TLS", "turn it on there, or change sslmode")
     if is_connection_loss(error):
         return StoreUnavailableError(f"{where}: the server cannot be reached ({type(error).__name__})", _AGAIN)
-    if isinstance(error, asyncpg.InterfaceError | ValueError | TypeError):
-        return ConfigurationError(f"{where}: the connection settings cannot be used", "check the URL")
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return StoreUnavailableError(f"{where}: no host is of the kind that target_session_attrs asks for", _AGAIN)
+    if isinstance(error, asyncpg.InterfaceError) and "another operation" in str(error):
+        return StoreUnavailableError(f"{where}: the connection is in use by another task", _AGAIN)
     return unforeseen(error)
 
 

@@ -10,9 +10,10 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
-from jeeves_journal.stores.dialects.postgres import RAISE_FOR_CONNECTION, Driver, PostgresDatabase, terminated
+from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, terminated
 from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
 
 _connect: Callable[..., Awaitable[Driver]] = cast("Any", asyncpg).connect
@@ -42,10 +43,21 @@ class OwnPostgres(PostgresDatabase):
 
     async def _connect_driver(self) -> Driver:
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
-        driver: Driver = await _connect(self._url.reveal(), timeout=self.settings.timeout, **without_cache)
+        try:
+            driver: Driver = await _connect(self._url.reveal(), timeout=self.settings.timeout, **without_cache)
+        except (ValueError, TypeError, FileNotFoundError) as error:
+            # Also asyncpg's ClientConfigurationError, and a certificate or password file that is missing.
+            raise ConfigurationError(
+                f"{self.describe()}: the settings in the URL cannot be used", "check it"
+            ) from error
         # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
         if not self.settings.pgbouncer:
-            await driver.execute(RAISE_FOR_CONNECTION)
+            try:
+                await driver.execute(self._write_settings(is_local=False))
+            except BaseException:
+                # Nobody else knows of it yet.
+                driver.terminate()
+                raise
         return driver
 
     def _abandon_driver(self, driver: Driver) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol
 
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -22,6 +24,7 @@ class Pool(Protocol):
     def acquire(self) -> AbstractAsyncContextManager[Driver]: ...
     def is_closing(self) -> bool: ...
     async def close(self) -> None: ...
+    def terminate(self) -> None: ...
 
 
 class PooledPostgres(PostgresDatabase):
@@ -29,13 +32,27 @@ class PooledPostgres(PostgresDatabase):
 
     reopens = False
 
-    def __init__(self, pool: Pool, settings: Settings) -> None:
+    def __init__(self, pool: Pool, settings: Settings, *, close_pool: bool) -> None:
         """Borrow the pool; its connections are taken for one batch each."""
         super().__init__(settings)
         self._pool = pool
+        self._close_pool = close_pool
+        self._process = os.getpid()
 
     def describe(self) -> str:
         return "Postgres of the caller's pool"
+
+    async def finish(self) -> None:
+        # In the child of a fork, closing would write on the parent's sockets.
+        if not self._close_pool or self._process != os.getpid():
+            return
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                await self._pool.close()
+        # A caller keeps a connection; the pool's loop is closed; or the pool was never opened.
+        except (TimeoutError, RuntimeError, asyncpg.InterfaceError):
+            with suppress(Exception):
+                self._pool.terminate()
 
     async def _connect(self, *, create: bool) -> Connections[Driver]:
         return _PoolConnections(self._pool)
@@ -80,6 +97,8 @@ class _PoolConnections(Connections[Driver]):
         Raises:
             StoreClosedError: The pool is closed, or belongs to another event loop.
         """
+        if not getattr(self._pool, "_initialized", True):
+            raise StoreClosedError("the caller's pool was not opened", "await asyncpg.create_pool(...)")
         if self._pool.is_closing():
             raise StoreClosedError("the caller's pool is closed", "make a new pool and a store over it")
         loop = getattr(self._pool, "_loop", None)

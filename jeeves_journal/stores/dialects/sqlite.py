@@ -6,10 +6,11 @@ runs as one function on that thread, from BEGIN IMMEDIATE to COMMIT.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
@@ -59,7 +60,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         def read_all(connection: sqlite3.Connection) -> list[Stored | None]:
-            with _lenient_text(connection):
+            with _plain_rows(connection):
                 return [connection.execute(_STATEMENTS.read[key.kind], key[1:]).fetchone() for key in keys]
 
         async with self.connections.lease() as driver:
@@ -67,7 +68,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
         def read_all(connection: sqlite3.Connection) -> list[SessionRow]:
-            with _lenient_text(connection):
+            with _plain_rows(connection):
                 if max_bytes is None:
                     return connection.execute(_STATEMENTS.read_session, (session_id,)).fetchall()
                 bounded = (session_id, max_bytes, session_id)
@@ -78,10 +79,11 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     async def schema_state(self) -> SchemaState:
         def look(connection: sqlite3.Connection) -> SchemaState:
-            names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            found = None
-            if VERSION_TABLE in names:
-                found = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
+            with _plain_rows(connection):
+                names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+                found = None
+                if VERSION_TABLE in names:
+                    found = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
             return SchemaState(names.issuperset(TABLE_NAMES[kind] for kind in KINDS), found[0] if found else None)
 
         async with self.connections.lease() as driver:
@@ -133,7 +135,8 @@ class BorrowedSqlite(SqliteDatabase):
         if connection.in_transaction:
             # Tasks share the one connection that SQLAlchemy gives out for ":memory:".
             raise SharedTransactionError
-        (before,) = connection.execute("PRAGMA synchronous").fetchone()
+        with _plain_rows(connection):
+            (before,) = connection.execute("PRAGMA synchronous").fetchone()
         if before >= FULL:
             commit(connection, batches)
             return
@@ -167,14 +170,17 @@ class _SharedConnection(BorrowedConnections[aiosqlite.Connection]):
 
 
 @contextmanager
-def _lenient_text(connection: sqlite3.Connection) -> Generator[None]:
-    """Let damaged text through to where the record is decoded, so that it fails its own record only."""
-    before = connection.text_factory
-    connection.text_factory = _lenient
+def _plain_rows(connection: sqlite3.Connection) -> Generator[None]:
+    """Read rows as tuples, whatever the caller's engine makes of them.
+
+    Damaged text is let through to where the record is decoded, so that it fails its own record only.
+    """
+    before = connection.row_factory, connection.text_factory
+    connection.row_factory, connection.text_factory = None, _lenient
     try:
         yield
     finally:
-        connection.text_factory = before
+        connection.row_factory, connection.text_factory = before
 
 
 def _lenient(text: bytes) -> str:
@@ -199,15 +205,25 @@ def commit(connection: sqlite3.Connection, batches: Batches) -> None:
 
 
 async def on_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Run a function on aiosqlite's thread, in one hop.
+    """Run a function on aiosqlite's thread, in one hop, and return only when it has ended, also if cancelled.
+
+    Nothing can stop it there. A caller that went on would let the next batch, on another connection, overtake this one,
+    and be overwritten by it later.
 
     aiosqlite offers no public way to do so; SQLAlchemy's dialect reaches into the same queue. The function carries its
     parameters inside, since aiosqlite logs its arguments at DEBUG.
     """
     private: Any = driver
     raw: sqlite3.Connection = private._conn
-    result: T = await private._execute(lambda: work(raw))
-    return result
+    running: asyncio.Future[T] = asyncio.ensure_future(private._execute(lambda: work(raw)))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        running.exception()
+        raise
 
 
 def never_terminated(driver: aiosqlite.Connection, error: BaseException) -> bool:

@@ -13,12 +13,19 @@ from jeeves_journal.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jeeves_journal.stores.dialects.database import MISSING_TABLES, unforeseen
+from jeeves_journal.stores.dialects.database import MISSING_TABLES, OTHER_TABLES, unforeseen
 
 
 class SharedTransactionError(sqlite3.OperationalError):
     """Another task has a transaction open on the one connection that it shares with the store."""
 
+
+_OTHER_TABLES_SIGNS: Final = (
+    "no such column",
+    "has no column named",
+    "ON CONFLICT clause does not match",
+    "cannot modify",
+)
 
 _LOCKED: Final = "another connection holds a lock on it", "try again, or raise timeout"
 _CODES: Final[dict[int, tuple[type[JournalError], str, str]]] = {
@@ -53,6 +60,8 @@ def explain(error: BaseException, where: str) -> JournalError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table"):
             return SchemaError(f"{where}: the journal's tables are missing", MISSING_TABLES)
+        if code == sqlite3.SQLITE_ERROR and any(sign in str(error) for sign in _OTHER_TABLES_SIGNS):
+            return SchemaError(f"{where}: the journal's tables have other columns or keys", OTHER_TABLES)
         if code in _CODES:
             kind, what, remedy = _CODES[code]
             return kind(f"{where}: {what}", remedy)

@@ -11,10 +11,13 @@ from typing import NamedTuple
 from jeeves_journal.errors import ConfigurationError
 
 
-def prepare_file(path: Path, *, create: bool) -> None:
+def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
     """Make an empty file that only its owner may read, unless there is one, and the folders above it.
 
     SQLite would create it with mode 0644. The files that it adds later (``-wal``, ``-shm``) take this one's mode.
+
+    Returns:
+        The device and inode of the file.
 
     Raises:
         ConfigurationError: The path is a folder, or cannot be made, or is not there and ``create`` is false.
@@ -22,16 +25,17 @@ def prepare_file(path: Path, *, create: bool) -> None:
     with _refusals_as_ours(path):
         if path.is_dir():
             raise ConfigurationError(f"{path} is a folder", "name a file in it")
-        if path.exists():
-            return
-        if not create:
-            raise ConfigurationError(f"there is no file {path}", "check the path; nothing was created")
-        target = path.resolve()
-        _make_folders(target.parent)
-        # Never a file that is there already: closing it would drop the locks of other connections in this process,
-        # https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_.
-        with suppress(FileExistsError):
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if not path.exists():
+            if not create:
+                raise ConfigurationError(f"there is no file {path}", "check the path; nothing was created")
+            target = path.resolve()
+            _make_folders(target.parent)
+            # Never a file that is there already: closing it would drop the locks of other connections in this process,
+            # https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_.
+            with suppress(FileExistsError):
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        found = path.stat()
+        return found.st_dev, found.st_ino
 
 
 def prepare_folders(path: Path) -> None:

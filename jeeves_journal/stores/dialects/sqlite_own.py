@@ -6,8 +6,6 @@ import asyncio
 import sqlite3
 import time
 import weakref
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlencode
@@ -15,7 +13,7 @@ from uuid import uuid4
 
 import aiosqlite
 from sqlalchemy import URL, NullPool, event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from jeeves_journal.errors import ConfigurationError, StoreUnavailableError
 from jeeves_journal.options import Settings
@@ -58,7 +56,10 @@ class SqliteFile(OwnSqlite):
         """Name the file; nothing is opened or made yet."""
         super().__init__(settings)
         # Absolute, so that a later chdir does not name another file, and a name with "file:" in front no URI.
-        self.path = Path.cwd() / path
+        try:
+            self.path = Path.cwd() / path
+        except FileNotFoundError as error:
+            raise ConfigurationError("the working directory was deleted", "name the file by its whole path") from error
         self._log = Path(f"{self.path}-wal")
         self._identity: FileIdentity | None = None
 
@@ -66,10 +67,9 @@ class SqliteFile(OwnSqlite):
         return f"SQLite {self.path}"
 
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
-        await asyncio.to_thread(prepare_file, self.path, create=create)
+        expected = await asyncio.to_thread(prepare_file, self.path, create=create)
         # SQLite puts it beside the file itself, and not beside a link to it.
         self._log = Path(f"{self.path.resolve()}-wal")
-        self._identity = None
         engine = self._start_engine(str(self.path))
         # One to write and one to read meanwhile.
         connections = KeptConnections(engine, never_terminated, keep=2, most=2)
@@ -77,25 +77,26 @@ class SqliteFile(OwnSqlite):
             try:
                 async with connections.lease() as driver:
                     await on_thread(driver, self._use_wal)
+                if self._identity is None or self._identity.database != expected:
+                    what = f"{self.describe()} was deleted or replaced while it was opened"
+                    raise StoreUnavailableError(what, "try again")
             except BaseException:
                 await connections.close()
                 raise
         return connections
 
-    @asynccontextmanager
-    async def migrating(self) -> AsyncGenerator[AsyncConnection]:
-        # It may close the only connection for a moment, and with the last one SQLite removes the log.
-        self._identity = None
-        async with super().migrating() as connection:
-            yield connection
-
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
+        # Before, so that nothing is mixed into another file; after, so that nothing is acknowledged into none.
+        self._check_identity()
         super()._commit(connection, batches)
-        identity = FileIdentity.of(self.path, self._log)
-        if self._identity is None:
-            self._identity = identity
-        # A file that was unlinked takes writes as ever, and nobody will find them: https://sqlite.org/howtocorrupt.html
-        if identity is None or identity != self._identity:
+        self._check_identity()
+
+    def _check_identity(self) -> None:
+        """Refuse a file that was unlinked or replaced: it takes writes as ever, and nobody will find them.
+
+        https://sqlite.org/howtocorrupt.html#_unlinking_or_renaming_a_database_file_while_in_use
+        """
+        if FileIdentity.of(self.path, self._log) != self._identity:
             remedy = "put the files back, or open a new store; what was put since is lost"
             raise StoreUnavailableError(f"{self.describe()} or its -wal was deleted or replaced while open", remedy)
 
@@ -116,6 +117,9 @@ class SqliteFile(OwnSqlite):
         if mode != "wal":
             remedy = "choose a path on a local disk that this process may write"
             raise ConfigurationError(f"{self.path} cannot be put into WAL mode", remedy)
+        # The first read makes the log. From here on one connection is always open, so that SQLite keeps it.
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        self._identity = FileIdentity.of(self.path, self._log)
 
 
 class SqliteMemory(OwnSqlite):
@@ -138,7 +142,7 @@ class SqliteMemory(OwnSqlite):
         engine = self._start_engine(self._name, uri="true", **_SHARED)
         return KeptConnections(engine, never_terminated, keep=1, most=1)
 
-    def finish(self) -> None:
+    async def finish(self) -> None:
         self._let_go()
 
 

@@ -1,0 +1,108 @@
+"""How Postgres lets one upgrade of a journal run at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final, cast
+
+from sqlalchemy import Dialect, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateTable
+
+from jeeves_journal.errors import StoreUnavailableError
+from jeeves_journal.stores.models import metadata
+
+# "jeeves" as a number: what every upgrade of a journal locks, so that one runs at a time in a database.
+_UPGRADE_LOCK: Final = 0x6A6565766573
+
+_BOUNDS: Final = "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
+_SET_BOUNDS: Final = (
+    "SELECT set_config('lock_timeout', :lock_timeout, :is_local), "
+    "set_config('statement_timeout', :statement_timeout, :is_local)"
+)
+
+
+@asynccontextmanager
+async def session_lock(connection: AsyncConnection, patience: float) -> AsyncGenerator[None]:
+    """Hold the upgrade lock beyond single transactions, so that a revision may commit under it."""
+    await connection.execution_options(isolation_level="AUTOCOMMIT")
+    before = (await connection.execute(text(_BOUNDS))).one()
+    usable = False
+    try:
+        await _wait_for_lock(connection, "pg_try_advisory_lock", patience)
+        await _set_bounds(connection, f"{patience:g}s", "0", is_local=False)
+        await connection.commit()
+        await connection.execution_options(isolation_level="READ COMMITTED")
+        yield
+        await connection.commit()
+        usable = True
+    except Exception:
+        usable = True
+        raise
+    finally:
+        # After a cancellation, or where the connection is lost, the server lets go of the lock with the connection.
+        if not (usable and await _let_go(connection, *before)):
+            await connection.invalidate()
+
+
+async def _let_go(connection: AsyncConnection, lock_timeout: str, statement_timeout: str) -> bool:
+    """Leave the connection as it was, and return whether that was possible."""
+    try:
+        await connection.rollback()
+        await _set_bounds(connection, lock_timeout, statement_timeout, is_local=False)
+        await connection.execute(text(f"SELECT pg_advisory_unlock({_UPGRADE_LOCK})"))
+        await connection.commit()
+    except Exception:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def transaction_lock(connection: AsyncConnection, patience: float) -> AsyncGenerator[None]:
+    """Hold the upgrade lock for one transaction: PgBouncer gives the next one another server connection."""
+    await connection.execution_options(isolation_level="READ COMMITTED")
+    await _wait_for_lock(connection, "pg_try_advisory_xact_lock", patience)
+    await _set_bounds(connection, f"{patience:g}s", "0", is_local=True)
+    yield
+    await connection.commit()
+
+
+async def _set_bounds(
+    connection: AsyncConnection, lock_timeout: str, statement_timeout: str, *, is_local: bool
+) -> None:
+    """Bound how long DDL waits for other users of the tables, and not how long it works."""
+    bounds = {"lock_timeout": lock_timeout, "statement_timeout": statement_timeout, "is_local": is_local}
+    await connection.execute(text(_SET_BOUNDS), bounds)
+
+
+async def _wait_for_lock(connection: AsyncConnection, function: str, patience: float) -> None:
+    """Ask for the upgrade lock again and again.
+
+    A statement that blocks on it would hold a snapshot, for which another upgrade's CREATE INDEX CONCURRENTLY would
+    wait in turn.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            while not await connection.scalar(text(f"SELECT {function}({_UPGRADE_LOCK})")):
+                await connection.rollback()
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        what = f"another upgrade of the database did not end within {patience:g} s"
+        raise StoreUnavailableError(what, "try again when it is done") from error
+
+
+def rerunnable_ddl() -> list[str]:
+    """Return a statement for each table that makes it where it is missing, also for many who run it at once.
+
+    Looked up and not left to IF NOT EXISTS, which needs the CREATE privilege even where the table is there.
+    """
+    dialect: Dialect = cast("Any", postgresql).dialect()
+    return [
+        f"DO $$ BEGIN PERFORM pg_advisory_xact_lock({_UPGRADE_LOCK}); "
+        f"IF to_regclass('{table.name}') IS NULL THEN {str(CreateTable(table).compile(dialect=dialect)).strip()}; "
+        "END IF; END $$"
+        for table in metadata.sorted_tables
+    ]

@@ -1,0 +1,104 @@
+"""A put that was given up on never overwrites one that was acknowledged later."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from jeeves_journal import JournalStore, SqliteJournalStore, StoreUnavailableError
+from jeeves_journal.testing.calls import recorded
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_on_sqlite_a_put_that_timed_out_behind_a_long_read_stays_behind(tmp_path: Path):
+    path = tmp_path / "journal.db"
+    async with SqliteJournalStore(path) as store:
+        for number in range(40):
+            await store.put_step("big", f"{number}", os.urandom(2_000_000))
+    async with SqliteJournalStore(path, timeout=0.1) as hasty, SqliteJournalStore(path) as patient:
+        await hasty.put_step("s", "n", 0)
+        for version in range(1, 20):
+            reading = asyncio.ensure_future(hasty.get_steps("big"))
+            late = asyncio.ensure_future(hasty.put_step("s", "n", f"late {version}"))
+            await asyncio.wait([reading, late])
+            reading.exception()
+            late.exception()
+            acknowledged = False
+            while not acknowledged:
+                try:
+                    await hasty.put_step("s", "n", version)
+                    acknowledged = True
+                except StoreUnavailableError:
+                    continue
+            assert await recorded(patient, "s", "n") == version
+    async with SqliteJournalStore(path) as store:
+        assert await recorded(store, "s", "n") == 19
+
+
+async def test_on_postgres_a_put_that_timed_out_on_a_lock_is_over_before_it_is_answered(migrated_postgres_url: str):
+    holder = await asyncpg.connect(migrated_postgres_url)
+    async with JournalStore.from_url(migrated_postgres_url, timeout=1) as store:
+        await store.put_step("s", "n", "first")
+        transaction = holder.transaction()
+        await transaction.start()
+        await holder.execute("SELECT * FROM journal_steps FOR UPDATE")
+        with pytest.raises(StoreUnavailableError):
+            await store.put_step("s", "n", "given up on")
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        assert await holder.fetchval(waiting) == 0
+        again = asyncio.ensure_future(store.put_step("s", "n", "again"))
+        await asyncio.sleep(0)
+        await transaction.rollback()
+        await again
+        assert await recorded(store, "s", "n") == "again"
+    await holder.close()
+
+
+async def test_a_sqlite_file_that_is_replaced_before_the_first_put_takes_none(tmp_path: Path):
+    path, other = tmp_path / "journal.db", tmp_path / "other.db"
+    for name in (path, other):
+        async with SqliteJournalStore(name) as store:
+            await store.put_step("s", "n", name.name)
+    async with SqliteJournalStore(path, timeout=2) as store:
+        assert await recorded(store, "s", "n") == "journal.db"
+        other.replace(path)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError, match="replaced"):
+                await store.put_step("s", "n", "into nowhere")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    async with SqliteJournalStore(path) as store:
+        assert await recorded(store, "s", "n") == "other.db"
+
+
+async def test_closing_waits_for_an_upgrade_that_is_under_way(postgres_url: str):
+    store = JournalStore.from_url(postgres_url)
+    upgrading = asyncio.ensure_future(store.init_schema())
+    await asyncio.sleep(0)
+    await store.aclose()
+    done = await asyncio.gather(upgrading, return_exceptions=True)
+    assert done == [None] or "closed" in str(done[0])
+
+
+async def test_an_upgrade_that_waits_for_a_table_lock_gives_up_in_time(postgres_url: str):
+    holder = await asyncpg.connect(postgres_url)
+    # JeevesAgent's table, which an upgrade changes.
+    await holder.execute("CREATE TABLE journal_steps (session_id TEXT, step_name TEXT, value BYTEA, created_at FLOAT)")
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute("LOCK TABLE journal_steps IN ACCESS SHARE MODE")
+    async with JournalStore.from_url(postgres_url, timeout=1) as store:
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreUnavailableError):
+                await store.init_schema()
+    await transaction.rollback()
+    await holder.close()
