@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, Unpack, overload
 
-from anyio import CancelScope
-
 from jeeves_journal.keys import check_key
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.protocol import JournalStore
@@ -165,10 +163,10 @@ class JournaledRuntime:
         """Run the step in single flight, then read ahead if it was found recorded."""
 
         async def lead() -> tuple[Any, bool]:
+            entry = await self._store.get_step(session.id, name)
+            if entry is not None:
+                return entry.value, True
             if name not in session.unrecorded:
-                entry = await self._store.get_step(session.id, name)
-                if entry is not None:
-                    return entry.value, True
                 session.unrecorded[name] = await fn()
             return await self._record(session, name), False
 
@@ -185,14 +183,14 @@ class JournaledRuntime:
         return value
 
     async def _record(self, session: OpenSession, name: str) -> Any:
-        """Record the result that a step has returned, whoever gives up waiting for it, and return it.
+        """Record the result that a step has returned, and return it.
 
-        If the caller is cancelled all the same, the next one finds the result and puts it again.
+        If the caller is cancelled meanwhile, the next one finds the result here and puts it again, which is always
+        right, where running the step again would not be.
         """
         value = session.unrecorded[name]
         try:
-            with CancelScope(shield=True):
-                await self._store.put_step(session.id, name, value)
+            await self._store.put_step(session.id, name, value)
         except Exception:
             session.unrecorded.pop(name, None)
             raise
@@ -215,8 +213,7 @@ class JournaledRuntime:
                 yield chunk
         finally:
             await live.aclose()
-        with CancelScope(shield=True):
-            await self._store.put_stream(session_id, name, chunks)
+        await self._store.put_stream(session_id, name, chunks)
 
 
 class SqliteRuntime(JournaledRuntime):

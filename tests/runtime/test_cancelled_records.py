@@ -29,25 +29,26 @@ class SlowToRecord(InMemoryJournalStore):
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_a_cancelled_scope_waits_for_the_record():
+async def test_a_caller_that_comes_after_a_cancelled_one_gets_its_result_and_records_it():
     store = SlowToRecord()
     runtime = JournaledRuntime(store)
+    runs = 0
 
-    async def effect() -> str:
-        return "done"
+    async def effect() -> int:
+        nonlocal runs
+        runs += 1
+        return runs
 
-    async with runtime.session("s"), anyio.create_task_group() as group:
-
-        async def step() -> None:
-            await runtime.step("n", effect)
-
-        group.start_soon(step)
-        await store.begun.wait()
-        group.cancel_scope.cancel()
+    async with runtime.session("s"):
+        async with anyio.create_task_group() as group:
+            group.start_soon(runtime.step, "n", effect)
+            await store.begun.wait()
+            group.cancel_scope.cancel()
         store.may_go_on.set()
+        assert await runtime.step("n", effect) == 1
     entry = await store.get_step("s", "n")
     assert isinstance(entry, JournalEntry)
-    assert entry.value == "done"
+    assert entry.value == runs == 1
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
