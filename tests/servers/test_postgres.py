@@ -16,7 +16,9 @@ import pytest
 from tests.servers.postgres import PostgresServer, execute, fresh_database
 
 HELD_UNTIL_KILLED = """
-import time
+import signal, time
+# A shell starts background jobs with SIGINT ignored, and children inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.servers.postgres import PostgresServer
 with PostgresServer() as server:
     print(server.folder, (server.folder / "data" / "postmaster.pid").read_text().split()[0], flush=True)
