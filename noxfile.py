@@ -37,8 +37,8 @@ def tests(session: nox.Session) -> None:
     """Run the whole suite on SQLite and Postgres; without arguments, measure coverage too."""
     install(session, "tests")
     coverage = () if session.posargs else ("--cov", "--cov-report=term-missing:skip-covered")
-    # Killed children leave their data files behind: not in the checkout.
-    data_file = Path(session.create_tmp()).resolve() / "coverage"
+    # Killed children leave their data files behind: not beside the code.
+    data_file = CHECKOUT / ".nox" / "coverage" / "data"
     session.run("pytest", *AT_ONCE, *coverage, *session.posargs, env={"COVERAGE_FILE": str(data_file)})
 
 

@@ -45,8 +45,8 @@ class OwnPostgres(PostgresDatabase):
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
         try:
             driver: Driver = await _connect(self._url.reveal(), timeout=self.settings.timeout, **without_cache)
-        except (ValueError, TypeError, FileNotFoundError) as error:
-            # Also asyncpg's ClientConfigurationError, and a certificate or password file that is missing.
+        except (ValueError, TypeError) as error:
+            # Also asyncpg's ClientConfigurationError.
             raise ConfigurationError(
                 f"{self.describe()}: the settings in the URL cannot be used", "check it"
             ) from error
