@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -57,6 +57,23 @@ class EngineConnections(Connections[Driver]):
         self._engine = engine
         self._terminated = terminated
 
+    async def _connected(self) -> AsyncConnection:
+        """Return a new connection of the engine.
+
+        Connecting is not interrupted: a driver that is cancelled on the way loses the connection that it has half made,
+        and nobody closes it.
+        """
+        connecting = asyncio.ensure_future(_start(self._engine))
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            while not connecting.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([connecting])
+            if not connecting.cancelled() and connecting.exception() is None:
+                await connecting.result().close()
+            raise
+
 
 class KeptConnections(EngineConnections[Driver]):
     """Connections of the store's own engine, kept between calls.
@@ -102,8 +119,11 @@ class KeptConnections(EngineConnections[Driver]):
         async with self._taking_one():
             if len(self._idle) + self._in_use > self._most:
                 await self._idle.pop().connection.close()
-            async with self._engine.connect() as connection:
+            connection = await self._connected()
+            try:
                 yield connection
+            finally:
+                await connection.close()
 
     async def close(self) -> None:
         while self._idle:
@@ -124,7 +144,7 @@ class KeptConnections(EngineConnections[Driver]):
                 self._in_use -= 1
 
     async def _open(self) -> _Lease[Driver]:
-        connection = await self._engine.connect()
+        connection = await self._connected()
         lease: _Lease[Driver] = _Lease(connection, await _driver_of(connection))
         if connection.sync_connection is not None:
             # The pool would complain about a connection that is still lent when a store is never closed.
@@ -159,6 +179,10 @@ class BorrowedConnections(EngineConnections[Driver]):
 
     async def close(self) -> None:
         """Leave the engine to the caller."""
+
+
+async def _start(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
 
 
 async def _driver_of(connection: AsyncConnection) -> Any:
