@@ -128,11 +128,11 @@ class ReadAheadStore(Protocol):
     """A store that lends a session's records undecoded, so that a replay pays one query and decodes what it uses."""
 
     async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
-        """Return a decoder for each of a session's first steps, in recorded order.
+        """Return a decoder for each of a session's first steps.
 
         Args:
             session_id: Whose steps.
-            max_bytes: Encoded size in bytes at which to stop; later steps are left out.
+            max_bytes: Encoded size in bytes at which to stop; steps recorded later are left out.
 
         Returns:
             For each step name a function that returns the recorded value, or raises what ``get_step`` would.

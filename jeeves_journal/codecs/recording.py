@@ -69,6 +69,21 @@ class RecordCodec:
             IntegrityError: The bytes are not those that were written.
             DecodeError: They are, but cannot be read here.
         """
+        if isinstance(data, bytes) and data.endswith(self._tail):
+            end = len(data) - FOOTER_BYTES
+            payload = memoryview(data)[:end]
+            if checksum(payload, self._tail) == data[end : end + CHECKSUM_BYTES]:
+                return self._load(session_id, step_name, payload)
+        return self._decode_other(session_id, step_name, data)
+
+    def _load(self, session_id: str, step_name: str, payload: memoryview) -> Any:
+        try:
+            return self._codec.loads(payload)
+        except Exception as error:
+            raise _unreadable(error, session_id, step_name) from error
+
+    def _decode_other(self, session_id: str, step_name: str, data: object) -> Any:
+        """Decode what does not look as this store would write it now: a JeevesAgent row, or one to be refused."""
         if not isinstance(data, bytes):
             what = f"the record holds no bytes but {type(data).__name__}"
             raise DecodeError(what, _REMEDY_DAMAGED, session_id, step_name)
@@ -78,12 +93,7 @@ class RecordCodec:
         tail = footer[CHECKSUM_BYTES:]
         if checksum(payload, tail) != footer[:CHECKSUM_BYTES]:
             raise IntegrityError("the record's checksum does not match", _REMEDY_DAMAGED, session_id, step_name)
-        if tail != self._tail:
-            raise self._foreign(Tail.read(tail)).about(session_id, step_name)
-        try:
-            return self._codec.loads(payload)
-        except Exception as error:
-            raise _unreadable(error, session_id, step_name) from error
+        raise self._foreign(Tail.read(tail)).about(session_id, step_name)
 
     def decode_entry(self, session_id: str, step_name: str, data: object, created_at: object) -> JournalEntry:
         """Return a step's entry; see ``decode``."""

@@ -1,7 +1,7 @@
 """Group commit: many waiting callers, one flush.
 
 Callers that wait at the same time share one trip. There is no timer: a lone caller goes at once, and a batch is
-whatever gathered while the one before it was on its way. This room knows nothing of what a flush does.
+whatever gathered while those before it were on their way. This room knows nothing of what a flush does.
 """
 
 from __future__ import annotations
@@ -9,13 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from jeeves_journal.stores.batch_queue import Batch, BatchQueue
 
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
 
+_FEW: Final = 64
 
-class _Waiting(NamedTuple, Generic[Call, Answer]):
+
+class Waiting(NamedTuple, Generic[Call, Answer]):
+    """A call whose caller waits for the answer."""
+
     call: Call
     answer: asyncio.Future[Answer]
     deadline: float
@@ -24,16 +30,16 @@ class _Waiting(NamedTuple, Generic[Call, Answer]):
 class Batcher(Generic[Call, Answer]):
     """Gathers calls into batches and hands each caller its own answer.
 
-    Batches leave one after the other, in the order of the calls. A task runs while calls wait, and none otherwise.
+    A task runs for each batch that is on its way, and none otherwise.
     """
 
     def __init__(
         self,
         flush: Callable[[Sequence[Call]], Awaitable[Sequence[Answer | Exception]]],
         fail: Callable[[Exception, Call], Exception],
+        queue: BatchQueue[Waiting[Call, Answer]],
         *,
         timeout: float,
-        most: int,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -41,30 +47,51 @@ class Batcher(Generic[Call, Answer]):
             flush: Answers a batch, one answer or exception for each call, in order. What it raises fails all of them.
             fail: Makes a caller's own error of what a flush raised or answered, or of the ``TimeoutError`` of a call
                 that waited too long.
+            queue: Decides which calls leave together.
             timeout: Seconds after which a caller is given up on, whatever its batch does.
-            most: How many calls one batch may hold.
         """
         self._flush = flush
         self._fail = fail
+        self._queue = queue
         self._timeout = timeout
-        self._most = most
-        self._waiting: deque[_Waiting[Call, Answer]] = deque()
-        self._flusher: asyncio.Task[None] | None = None
+        self._flushes: set[asyncio.Task[None]] = set()
+        self._is_starting = False
+        # Callers that are kept out while the queue is full, and how many of them were let in and are about to submit.
+        self._kept_out: deque[asyncio.Future[None]] = deque()
+        self._let_in = 0
         # In order of their deadlines, since every call gets the same time: one timer serves them all.
-        self._deadlines: deque[_Waiting[Call, Answer]] = deque()
+        self._deadlines: deque[Waiting[Call, Answer]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def submit(self, call: Call) -> asyncio.Future[Answer]:
+    async def room(self) -> float:
+        """Wait until the queue takes a call; return that call's deadline, in the event loop's time.
+
+        Callers are let in as they came. The call is to be submitted before anything else is awaited.
+
+        Raises:
+            TimeoutError: The queue stayed full.
+        """
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        if self._queue.is_full or self._kept_out or self._let_in:
+            await self._wait_for_room(deadline)
+        return deadline
+
+    def submit(self, call: Call, deadline: float | None = None) -> asyncio.Future[Answer]:
         """Queue a call; return the future of its answer.
 
         Cancelling the future does not take the call out of its batch, and no other caller notices.
+
+        Args:
+            call: What to ask for.
+            deadline: When to give up on it, as ``room`` returned it; by default the whole timeout from now on.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
-        waiting = _Waiting(call, loop.create_future(), deadline)
-        self._waiting.append(waiting)
-        if self._flusher is None:
-            self._flusher = loop.create_task(self._run(), name="jeeves-journal flush")
+        if deadline is None:
+            deadline = loop.time() + self._timeout
+        waiting = Waiting(call, loop.create_future(), deadline)
+        self._queue.add(waiting)
+        if not self._is_starting and self._queue.may_leave:
+            self._start()
         self._deadlines.append(waiting)
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._expire)
@@ -72,49 +99,84 @@ class Batcher(Generic[Call, Answer]):
 
     async def drain(self) -> None:
         """Wait until no call is queued or on its way; end a flush that no caller waits for any more."""
-        while self._flusher is not None:
-            _, unfinished = await asyncio.wait([self._flusher], timeout=self._timeout)
-            for flusher in unfinished:
+        while self._flushes or self._kept_out or self._let_in:
+            if not self._flushes:
+                # Those that were let in are about to submit.
+                await asyncio.sleep(0)
+                continue
+            _, unfinished = await asyncio.wait(self._flushes, timeout=self._timeout)
+            for flush in unfinished:
                 # By now every caller has its answer, if only that the time is over.
-                flusher.cancel()
+                flush.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    async def _run(self) -> None:
+    async def _wait_for_room(self, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        ticket: asyncio.Future[None] = loop.create_future()
+        self._kept_out.append(ticket)
         try:
-            while batch := self._take():
-                await self._answer(batch)
-                self._forget_answered()
-        except asyncio.CancelledError:
-            for waiting in self._waiting:
-                waiting.answer.cancel()
-            self._waiting.clear()
-            raise
+            async with asyncio.timeout_at(deadline):
+                await ticket
         finally:
-            self._flusher = None
+            if ticket.done() and not ticket.cancelled():
+                self._let_in -= 1
+            # One at a time, since only the call itself tells how large it is: the next one once this one is queued.
+            loop.call_soon(self._let_next_in)
 
-    def _take(self) -> list[_Waiting[Call, Answer]]:
-        batch: list[_Waiting[Call, Answer]] = []
+    def _let_next_in(self) -> None:
+        while self._kept_out and not self._let_in and not self._queue.is_full:
+            ticket = self._kept_out.popleft()
+            if not ticket.done():
+                ticket.set_result(None)
+                self._let_in += 1
+
+    def _start(self) -> None:
+        self._is_starting = True
+        flush = asyncio.get_running_loop().create_task(self._run(), name="jeeves-journal flush")
+        self._flushes.add(flush)
+        flush.add_done_callback(self._ended)
+
+    async def _run(self) -> None:
+        self._is_starting = False
+        while batch := self._queue.take():
+            if self._queue.may_leave and not self._is_starting:
+                self._start()
+            try:
+                await self._answer(batch)
+            finally:
+                self._queue.landed(batch)
+            # What answered calls hold may be large.
+            del batch
+            self._forget_answered()
+            self._let_next_in()
+
+    def _ended(self, flush: asyncio.Task[None]) -> None:
+        self._flushes.discard(flush)
+        if flush.cancelled():
+            # Maybe before it ran at all, as the end of an event loop does with every task.
+            self._is_starting = False
+            for waiting in self._queue.clear():
+                waiting.answer.cancel()
+            self._let_next_in()
+
+    async def _answer(self, batch: Batch[Waiting[Call, Answer]]) -> None:
         now = asyncio.get_running_loop().time()
-        while self._waiting and len(batch) < self._most:
-            waiting = self._waiting.popleft()
-            # A call whose time is over is not sent any more: its caller may have put another value since. One that was
-            # cancelled is until then, since its work is done and recording it spares doing it again.
-            if not waiting.answer.done() or (waiting.answer.cancelled() and waiting.deadline > now):
-                batch.append(waiting)
-        return batch
-
-    async def _answer(self, batch: list[_Waiting[Call, Answer]]) -> None:
+        # A call whose time is over is not sent any more: its caller may have put another value since. One that was
+        # cancelled is until then, since its work is done and recording it spares doing it again.
+        wanted = [each for each in batch if not each.answer.done() or (each.answer.cancelled() and each.deadline > now)]
+        if not wanted:
+            return
         try:
-            answers = await self._flush([waiting.call for waiting in batch])
+            answers = await self._flush([waiting.call for waiting in wanted])
         except asyncio.CancelledError:
-            for waiting in batch:
+            for waiting in wanted:
                 waiting.answer.cancel()
             raise
         except Exception as error:
-            answers = [error] * len(batch)
-        for waiting, answer in zip(batch, answers, strict=True):
+            answers = [error] * len(wanted)
+        for waiting, answer in zip(wanted, answers, strict=True):
             if waiting.answer.done():
                 continue
             if isinstance(answer, Exception):
@@ -123,9 +185,11 @@ class Batcher(Generic[Call, Answer]):
                 waiting.answer.set_result(answer)
 
     def _forget_answered(self) -> None:
-        """Let go of what answered calls hold, which may be large."""
+        """Let go of answered calls, also of those behind one that takes long."""
         while self._deadlines and self._deadlines[0].answer.done():
             self._deadlines.popleft()
+        if len(self._deadlines) > 2 * self._queue.under_way + _FEW:
+            self._deadlines = deque(waiting for waiting in self._deadlines if not waiting.answer.done())
 
     def _expire(self) -> None:
         """Give up on the callers whose time is over, and look again when the next one's is."""

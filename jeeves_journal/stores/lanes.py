@@ -8,6 +8,7 @@ import random
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Final, TypeVar
 
 from jeeves_journal.errors import (
@@ -18,14 +19,19 @@ from jeeves_journal.errors import (
     StoreUnavailableError,
 )
 from jeeves_journal.migrations import ensure_schema, look, upgrade_database
+from jeeves_journal.stores.batch_queue import BatchQueue
 from jeeves_journal.stores.batching import Batcher
-from jeeves_journal.stores.dialects import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
+from jeeves_journal.stores.clock import timestamp
+from jeeves_journal.stores.dialects import Database, Key, Kind, Row, SessionQuery, SessionRow, Stored, driver_error
 
 T = TypeVar("T")
 
 # Enough to spread one sync over many callers, few enough that the next batch does not wait long behind it.
-_MOST_WRITES: Final = 256
-_MOST_READS: Final = 256
+_MOST_PER_BATCH: Final = 256
+
+# Beyond these, callers wait before their values are encoded.
+_MOST_PUTS: Final = 1024
+_MOST_PUT_BYTES: Final = 64 * 1024 * 1024
 
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 1.0
@@ -45,12 +51,36 @@ class Lanes:
         # Holds on to the database until these lanes are gone, so that a store that nobody closed is taken apart in
         # order: first the closing that asyncio does, then the connections.
         self._last_resort = weakref.finalize(self, _abandon_after, self.loop, database)
-        timeout = database.settings.timeout
-        self.writes: Batcher[Row, None] = Batcher(self._write, self._fail, timeout=timeout, most=_MOST_WRITES)
-        self.reads: Batcher[Key, Stored | None] = Batcher(self._read, self._fail, timeout=timeout, most=_MOST_READS)
-        self.sessions: Batcher[SessionQuery, list[SessionRow]] = Batcher(
-            self._read_session, self._fail, timeout=timeout, most=1
+        timeout, at_once = database.settings.timeout, database.batches_at_once
+        self._writes: Batcher[Row, None] = Batcher(
+            self._write,
+            self._fail,
+            BatchQueue(
+                most=_MOST_PER_BATCH,
+                at_once=at_once,
+                large_beside=at_once > 1,
+                key_of=itemgetter(0, 1, 2),
+                size_of=lambda row: len(row.data),
+                most_under_way=_MOST_PUTS,
+                most_bytes_under_way=_MOST_PUT_BYTES,
+            ),
+            timeout=timeout,
         )
+        self.reads: Batcher[Key, Stored | None] = Batcher(
+            self._read, self._fail, BatchQueue(most=_MOST_PER_BATCH, at_once=at_once), timeout=timeout
+        )
+        self.sessions: Batcher[SessionQuery, list[SessionRow]] = Batcher(
+            self._read_session, self._fail, BatchQueue(most=1), timeout=timeout
+        )
+
+    async def write(self, kind: Kind, session_id: str, step_name: str, encode: Callable[[], bytes]) -> None:
+        """Record what ``encode`` returns, once there is room for it."""
+        try:
+            deadline = await self._writes.room()
+        except TimeoutError as error:
+            raise self._database.translate(error).about(session_id, step_name) from error
+        row = Row(kind, session_id, step_name, encode(), timestamp())
+        await self._writes.submit(row, deadline)
 
     def abandon(self) -> None:
         """Forget connections whose event loop was closed under them; other lanes may use the database now."""
@@ -59,7 +89,7 @@ class Lanes:
 
     async def close(self) -> None:
         """Wait until every call has its answer, then close the database."""
-        for lane in (self.writes, self.reads, self.sessions):
+        for lane in (self._writes, self.reads, self.sessions):
             await lane.drain()
         try:
             async with asyncio.timeout(self._database.settings.timeout), self._opening:

@@ -17,8 +17,7 @@ from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.protocol import ManagedJournalStore
 from jeeves_journal.records import JournalEntry
-from jeeves_journal.stores.clock import timestamp
-from jeeves_journal.stores.dialects import Database, Key, Row, SessionQuery, database_for_engine
+from jeeves_journal.stores.dialects import Database, Key, SessionQuery, database_for_engine
 from jeeves_journal.stores.lanes import Lanes
 
 
@@ -68,9 +67,8 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
 
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = check_keys(session_id, step_name)
-        lanes = self._lanes_here(session_id, step_name)
-        data = self._codec.encode(session_id, step_name, value)
-        await lanes.writes.submit(Row("step", session_id, step_name, data, timestamp()))
+        encode = partial(self._codec.encode, session_id, step_name, value)
+        await self._lanes_here(session_id, step_name).write("step", session_id, step_name, encode)
 
     async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
         session_id, step_name = check_keys(session_id, step_name)
@@ -79,9 +77,8 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
 
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
         session_id, step_name = check_keys(session_id, step_name)
-        lanes = self._lanes_here(session_id, step_name)
-        data = self._codec.encode_chunks(session_id, step_name, chunks)
-        await lanes.writes.submit(Row("stream", session_id, step_name, data, timestamp()))
+        encode = partial(self._codec.encode_chunks, session_id, step_name, chunks)
+        await self._lanes_here(session_id, step_name).write("stream", session_id, step_name, encode)
 
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
         session_id = check_key("session_id", session_id)

@@ -42,6 +42,8 @@ class Statements:
     """session_id, step_name. Returns bytes, created_at."""
     read_session: str
     """session_id. Returns step_name, bytes, created_at of its steps, in recorded order."""
+    read_session_if_within: str
+    """session_id, byte bound, session_id. As read_session, in any order, or nothing if they exceed the bound."""
     read_session_within: str
     """session_id, byte bound, session_id. As read_session, of the first steps that fit the bound."""
 
@@ -67,6 +69,7 @@ class Statements:
             upsert={kind: text(_upsert(kind, insert), *_ROW_PARAMETERS) for kind in KINDS},
             read={kind: text(_read(kind), "session_id", "step_name") for kind in KINDS},
             read_session=text(_read_session(), "session_id"),
+            read_session_if_within=text(_read_session_if_within(), "session_id", "max_bytes", "same_session_id"),
             read_session_within=text(_read_session_within(), "session_id", "max_bytes", "same_session_id"),
         )
 
@@ -134,6 +137,16 @@ def _read_session() -> ClauseElement:
         select(steps.c.step_name, steps.c.value, steps.c.created_at)
         .where(steps.c.session_id == _key("session_id"))
         .order_by(steps.c.created_at, steps.c.step_name)
+    )
+
+
+def _read_session_if_within() -> ClauseElement:
+    steps = _TABLES["step"]
+    # Asked once for the whole statement, and without reading a payload: its size stands in the row's header.
+    total = select(func.sum(func.length(steps.c.value))).where(steps.c.session_id == _key("session_id"))
+    return select(steps.c.step_name, steps.c.value, steps.c.created_at).where(
+        total.correlate(None).scalar_subquery() <= bindparam("max_bytes", type_=BigInteger()),
+        steps.c.session_id == _key("same_session_id"),
     )
 
 

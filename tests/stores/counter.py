@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+from jeeves_journal.stores.batch_queue import BatchQueue
 from jeeves_journal.stores.batching import Batcher
 from tests.stores.virtual_time import settle
 
@@ -19,10 +20,11 @@ class FailedCallError(Exception):
 class Counter:
     """What flushes go to: it holds each batch until it is told the answers."""
 
-    def __init__(self, *, most: int = 100) -> None:
+    def __init__(self, *, most: int = 100, **settings: Any) -> None:
         self.batches: list[list[Any]] = []
         self.pending: list[asyncio.Future[Any]] = []
-        self.batcher: Batcher[Any, Any] = Batcher(self.flush, self.fail, timeout=TIMEOUT, most=most)
+        queue: BatchQueue[Any] = BatchQueue(most=most, **settings)
+        self.batcher: Batcher[Any, Any] = Batcher(self.flush, self.fail, queue, timeout=TIMEOUT)
         self.submit = self.batcher.submit
 
     async def flush(self, calls: Sequence[Any]) -> Sequence[Any]:
@@ -38,6 +40,11 @@ class Counter:
         """Answer the batch on its way, by default with its own calls, and let everyone notice."""
         self.pending[-1].set_result(self.batches[-1] if answers is None else answers)
         await settle()
+
+    async def call(self, call: Any) -> Any:
+        """Call as a store does: once there is room."""
+        deadline = await self.batcher.room()
+        return await self.submit(call, deadline)
 
     async def refuse(self, error: Exception) -> None:
         """Let the flush on its way raise."""

@@ -106,7 +106,7 @@ async def test_a_put_takes_the_write_lock_before_it_does_anything_else(path: Pat
         await store.put_step("s", "n", 1)
         spy.statements.clear()
         await store.put_step("s", "n", 2)
-        words = [statement.split()[0:2] for statement in spy.statements]
+        words = [statement.split()[0:2] for statement in spy.statements if not statement.startswith("PRAGMA")]
     assert [first for first, *_ in words] == ["BEGIN", "INSERT", "COMMIT"]
     assert words[0] == ["BEGIN", "IMMEDIATE"]
 

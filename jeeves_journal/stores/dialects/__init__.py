@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import POSTGRES_OPTIONS, Settings, StoreOptions, read_settings
 from jeeves_journal.stores.dialects.database import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
+from jeeves_journal.stores.statements import Kind
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Database",
     "Key",
+    "Kind",
     "Row",
     "SessionQuery",
     "SessionRow",

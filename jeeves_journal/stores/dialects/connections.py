@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from types import TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -100,23 +101,36 @@ class KeptConnections(EngineConnections[Driver]):
         self._free = asyncio.Semaphore(most)
         self._idle: list[_Lease[Driver]] = []
 
-    @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[Driver]:
-        async with self._taking_one():
-            lease = self._idle.pop() if self._idle else await self._open()
-            try:
-                yield lease.driver
-            except BaseException as error:
-                if self._terminated(lease.driver, error):
-                    await _discard(lease.connection)
-                else:
-                    await self._put_back(lease)
-                raise
-            await self._put_back(lease)
+    def lease(self) -> AbstractAsyncContextManager[Driver]:
+        return _KeptLoan(self)
+
+    async def take(self) -> _Lease[Driver]:
+        """Return a connection that is nobody else's until it is given back."""
+        await self._free.acquire()
+        self._in_use += 1
+        try:
+            return self._idle.pop() if self._idle else await self._open()
+        except BaseException:
+            self._one_less()
+            raise
+
+    async def give_back(self, lease: _Lease[Driver], error: BaseException | None) -> None:
+        """Keep a connection for the next one to use it, unless this error makes it useless."""
+        try:
+            if error is not None and self._terminated(lease.driver, error):
+                await _discard(lease.connection)
+            elif len(self._idle) < self._keep:
+                self._idle.append(lease)
+            else:
+                await lease.connection.close()
+        finally:
+            self._one_less()
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._taking_one():
+        await self._free.acquire()
+        self._in_use += 1
+        try:
             if len(self._idle) + self._in_use > self._most:
                 await self._idle.pop().connection.close()
             connection = await self._connected()
@@ -124,6 +138,8 @@ class KeptConnections(EngineConnections[Driver]):
                 yield connection
             finally:
                 await connection.close()
+        finally:
+            self._one_less()
 
     async def close(self) -> None:
         while self._idle:
@@ -134,14 +150,9 @@ class KeptConnections(EngineConnections[Driver]):
         idle, self._idle = self._idle, []
         return [lease.driver for lease in idle]
 
-    @asynccontextmanager
-    async def _taking_one(self) -> AsyncGenerator[None]:
-        async with self._free:
-            self._in_use += 1
-            try:
-                yield
-            finally:
-                self._in_use -= 1
+    def _one_less(self) -> None:
+        self._in_use -= 1
+        self._free.release()
 
     async def _open(self) -> _Lease[Driver]:
         connection = await self._connected()
@@ -151,11 +162,23 @@ class KeptConnections(EngineConnections[Driver]):
             connection.sync_connection.detach()
         return lease
 
-    async def _put_back(self, lease: _Lease[Driver]) -> None:
-        if len(self._idle) < self._keep:
-            self._idle.append(lease)
-        else:
-            await lease.connection.close()
+
+class _KeptLoan(AbstractAsyncContextManager[Driver]):
+    """The loan of a kept connection. A class, since a generator takes as long as a read does on the server."""
+
+    __slots__ = ("_connections", "_lease")
+
+    def __init__(self, connections: KeptConnections[Driver]) -> None:
+        self._connections = connections
+
+    async def __aenter__(self) -> Driver:
+        self._lease = await self._connections.take()
+        return self._lease.driver
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._connections.give_back(self._lease, error)
 
 
 class BorrowedConnections(EngineConnections[Driver]):

@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 class SessionQuery(NamedTuple):
-    """Asks for a session's steps in recorded order, or as many of the first as fit a byte bound."""
+    """Asks for a session's steps in recorded order, or in any order for as many of the first as fit a byte bound."""
 
     session_id: str
     max_bytes: int | None
@@ -74,6 +74,8 @@ class Database(ABC):
 
     reopens: bool = True
     """Whether it may be opened again in another event loop. A caller's engine belongs to its own."""
+    batches_at_once: int = 1
+    """How many batches of one kind of call it works on at once without making one wait for another."""
     creates_tables: bool = False
     """Whether first use creates or upgrades the tables unless an option says otherwise."""
 
@@ -118,7 +120,7 @@ class Database(ABC):
 
     @abstractmethod
     async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
-        """Return a session's steps in recorded order, or as many of the first as fit the byte bound."""
+        """Return a session's steps in recorded order, or in any order as many of the first as fit the byte bound."""
 
     @abstractmethod
     async def schema_state(self) -> SchemaState:

@@ -65,6 +65,9 @@ class Driver(Protocol):
 class PostgresDatabase(ConnectedDatabase[Driver]):
     """Postgres, however its connections are come by."""
 
+    # While the server works on one batch, the next is got ready for it. More would make batches small.
+    batches_at_once = 2
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._was_reached = False
@@ -75,6 +78,9 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         # last write of a key stays the last.
         in_order = sorted(rows, key=itemgetter(0, 1, 2))
         async with self.connections.lease() as driver, self._durable_transaction(driver):
+            if len(rows) == 1:
+                await driver.execute(self._statements.upsert[rows[0].kind], *rows[0][1:])
+                return
             for kind, of_kind in groupby(in_order, key=itemgetter(0)):
                 await driver.executemany(self._statements.upsert[kind], [row[1:] for row in of_kind])
 
@@ -97,8 +103,9 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
             if max_bytes is None:
                 found = await driver.fetch(self._statements.read_session, session_id)
             else:
-                statement = self._statements.read_session_within
-                found = await driver.fetch(statement, session_id, max_bytes, session_id)
+                bounded = session_id, max_bytes, session_id
+                found = await driver.fetch(self._statements.read_session_if_within, *bounded)
+                found = found or await driver.fetch(self._statements.read_session_within, *bounded)
             return [tuple(row) for row in found]
 
     async def schema_state(self) -> SchemaState:

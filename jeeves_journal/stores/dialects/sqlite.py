@@ -22,7 +22,7 @@ from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from jeeves_journal.errors import JournalError
+from jeeves_journal.errors import JournalError, StoreClosedError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, ConnectedDatabase, Connections
 from jeeves_journal.stores.dialects.database import (
@@ -72,7 +72,8 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
                 if max_bytes is None:
                     return connection.execute(_STATEMENTS.read_session, (session_id,)).fetchall()
                 bounded = (session_id, max_bytes, session_id)
-                return connection.execute(_STATEMENTS.read_session_within, bounded).fetchall()
+                whole = connection.execute(_STATEMENTS.read_session_if_within, bounded).fetchall()
+                return whole or connection.execute(_STATEMENTS.read_session_within, bounded).fetchall()
 
         async with self.connections.lease() as driver:
             return await on_thread(driver, read_all)
@@ -187,12 +188,16 @@ def _lenient(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
 
 
-def commit(connection: sqlite3.Connection, batches: Batches) -> None:
-    """Write batches in one transaction; runs on the driver's thread.
-
-    The write lock is taken from the start, so that waiting for it is what the busy timeout is for.
-    """
+def begin(connection: sqlite3.Connection) -> None:
+    """Take the write lock from the start, so that waiting for it is what the busy timeout is for."""
     connection.execute("BEGIN IMMEDIATE")
+
+
+def commit(
+    connection: sqlite3.Connection, batches: Batches, begin: Callable[[sqlite3.Connection], None] = begin
+) -> None:
+    """Write batches in one transaction; runs on the driver's thread."""
+    begin(connection)
     try:
         for text, rows in batches:
             connection.executemany(text, rows)
@@ -210,12 +215,16 @@ async def on_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connec
     Nothing can stop it there. A caller that went on would let the next batch, on another connection, overtake this one,
     and be overwritten by it later.
 
-    aiosqlite offers no public way to do so; SQLAlchemy's dialect reaches into the same queue. The function carries its
-    parameters inside, since aiosqlite logs its arguments at DEBUG.
+    aiosqlite offers no public way to do so; SQLAlchemy's dialect reaches into the same queue. A task around aiosqlite's
+    own coroutine would take as long as a read does. The function carries its parameters inside, since aiosqlite logs
+    its arguments at DEBUG.
     """
     private: Any = driver
     raw: sqlite3.Connection = private._conn
-    running: asyncio.Future[T] = asyncio.ensure_future(private._execute(lambda: work(raw)))
+    if not private._running:
+        raise StoreClosedError("the connection was closed during the call", "make the call again")
+    running: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    private._tx.put_nowait((running, lambda: work(raw)))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

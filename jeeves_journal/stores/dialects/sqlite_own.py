@@ -23,12 +23,19 @@ from jeeves_journal.stores.dialects.sqlite_file import FileIdentity, prepare_fil
 
 _SHARED: Final = {"mode": "memory", "cache": "shared"}
 
-# The busy handler gives up before the caller does, so that the error can say what was waited for.
+# The share of the timeout for which a lock is waited for.
 _BUSY_SHARE: Final = 0.8
+# Seconds. About what a batch takes.
+_BETWEEN_TRIES: Final = 0.0005
 
 
 class OwnSqlite(SqliteDatabase):
     """SQLite on an engine of ours."""
+
+    @property
+    def _patience(self) -> float:
+        """Seconds to wait for a lock, fewer than the caller's so that the error can say what was waited for."""
+        return self.settings.timeout * _BUSY_SHARE
 
     def _abandon_driver(self, driver: aiosqlite.Connection) -> None:
         # Its thread outlives the loop, and closes the file.
@@ -39,14 +46,36 @@ class OwnSqlite(SqliteDatabase):
             URL.create("sqlite+aiosqlite", database=database, query=query),
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
-            connect_args={"timeout": self.settings.timeout * _BUSY_SHARE},
+            connect_args={"timeout": self._patience},
             hide_parameters=True,
         )
         event.listen(engine.sync_engine, "connect", _sync_fully)
         return engine
 
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
-        commit(connection, batches)
+        commit(connection, batches, self._begin)
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Take the write lock soon after another process lets go of it.
+
+        SQLite's busy handler asks less and less often, at last every 100 ms. A process that writes batch after batch
+        would keep the lock from this one for many of them.
+        """
+        deadline = time.monotonic() + self._patience
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    if not _is_busy(error) or time.monotonic() > deadline:
+                        raise
+                    # There is nothing to wait on but time: the lock is the file system's.
+                    time.sleep(_BETWEEN_TRIES)
+                else:
+                    return
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * self._patience)}")
 
 
 class SqliteFile(OwnSqlite):
@@ -102,14 +131,14 @@ class SqliteFile(OwnSqlite):
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Turn WAL mode on; runs on the driver's thread."""
-        deadline = time.monotonic() + self.settings.timeout * _BUSY_SHARE
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             except sqlite3.OperationalError as error:
                 # Several first opens at once: SQLite answers BUSY without calling its busy handler, since waiting could
                 # deadlock. There is nothing to wait on but time.
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if not _is_busy(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
             else:
@@ -150,3 +179,8 @@ def _sync_fully(connection: Any, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA synchronous = {FULL}")
     cursor.close()
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    # The low byte is the primary code. SQLite answers some BUSY without asking its busy handler.
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
