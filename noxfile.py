@@ -101,6 +101,13 @@ def examples(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what calls cost, beside JeevesAgent and the bare drivers; --quick for less than two minutes."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build the sdist and from it the wheel, and use the installed wheel away from the checkout."""
     session.install("build")
