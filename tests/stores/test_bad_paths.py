@@ -138,6 +138,12 @@ def test_a_percent_encoded_nul_is_refused_before_any_io():
         JournalStore.from_url("sqlite:////tmp/a%00b.db")
 
 
+@pytest.mark.parametrize("make", [SqliteJournalStore, lambda path: JournalStore.from_url(f"sqlite:///{path}")])
+def test_a_character_that_no_files_name_can_hold_is_refused(make: Callable[[str], object]):
+    with pytest.raises(ConfigurationError, match="path|created"):
+        make("/tmp/\ud800.db")
+
+
 @pytest.mark.parametrize("path", [None, 7, b"/tmp/journal.db", ["x"]])
 def test_what_is_no_path_is_refused_before_any_io(path: Any):
     with pytest.raises(ConfigurationError):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import anyio
 import pytest
 
-from jeeves_journal import JournalStore, SqliteJournalStore, StoreUnavailableError
+from jeeves_journal import JournalStore, SQLAlchemyJournalStore, SqliteJournalStore, StoreUnavailableError
 from jeeves_journal.testing.calls import recorded
 
 pytestmark = pytest.mark.anyio
@@ -170,9 +170,12 @@ async def test_any_name_can_be_percent_encoded_into_a_url(tmp_path: Path, name: 
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-async def test_a_name_that_is_not_utf8_is_opened_as_it_is(tmp_path: Path):
+@pytest.mark.parametrize("make", [SqliteJournalStore, lambda path: JournalStore.from_url(f"sqlite:///{path}")])
+async def test_a_name_that_is_not_utf8_is_opened_as_it_is(
+    tmp_path: Path, make: Callable[[Path], SQLAlchemyJournalStore]
+):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.db"))
-    async with SqliteJournalStore(path) as store:
+    async with make(path) as store:
         await store.put_step("s", "n", 1)
         await store.get_step("s", "n")
     assert [os.fsencode(file.name) for file in tmp_path.iterdir()] == [b"caf\xe9.db"]

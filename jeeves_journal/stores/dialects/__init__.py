@@ -131,7 +131,12 @@ def _sqlite_for_url(rest: str, options: StoreOptions) -> Database:
     if host:
         raise ConfigurationError("a SQLite URL has no host", "write sqlite:///relative.db or sqlite:////absolute.db")
     settings = read_settings(options, dict(parse_qsl(query, keep_blank_values=True)))
-    return _sqlite(os.fsdecode(unquote_to_bytes(path)), settings)
+    try:
+        # Bytes, since a name that is not UTF-8 comes as surrogates from os.listdir, and is a legal name.
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ConfigurationError("the path holds a character that no file's name can", "percent-encode it") from None
+    return _sqlite(os.fsdecode(unquote_to_bytes(encoded)), settings)
 
 
 def _sqlite(path: str, settings: Settings) -> Database:
