@@ -10,6 +10,9 @@ from typing import Any, Final, TypedDict, cast
 
 from jeeves_journal.errors import ConfigurationError
 
+# Both databases count in milliseconds and in 31 bits: beyond, SQLite waits for no lock at all, and Postgres refuses.
+LONGEST_TIMEOUT: Final = 1_000_000
+
 # SQLite refuses values and rows over 1,000,000,000 bytes (SQLITE_MAX_LENGTH), Postgres over 1 GiB.
 LARGEST_VALUE_BYTES: Final = 999_000_000
 
@@ -21,7 +24,7 @@ class StoreOptions(TypedDict, total=False):
     """
 
     timeout: float
-    """Seconds that one call may take, 30 by default."""
+    """Seconds that one call may take, 30 by default and at most 1,000,000."""
     max_value_bytes: int
     """Encoded size in bytes over which a value is refused, 256 MiB by default."""
     create_tables: bool
@@ -80,9 +83,9 @@ def _seconds(name: str, value: object) -> float:
         seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):
         seconds = math.nan
-    # A NaN fails both comparisons; an endless timeout would bound nothing.
-    if not 0 < seconds < math.inf:
-        raise _unusable(name, "a number of seconds greater than 0")
+    # A NaN fails both comparisons.
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise _unusable(name, f"a number of seconds greater than 0, at most {LONGEST_TIMEOUT:,}")
     return seconds
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jeeves_journal import JournalStore, PostgresJournalStore, SchemaError
+from jeeves_journal.options import LONGEST_TIMEOUT
 from jeeves_journal.testing.calls import recorded
 from tests.servers.postgres import PostgresServer, execute
 from tests.stores.servers import backends, closed_port, database_of, most_backends, terminate_backends
@@ -122,8 +123,9 @@ async def test_tables_that_are_dropped_while_open_are_a_schema_error(migrated_po
             await store.put_step("s", "n", 1)
 
 
-async def test_tables_can_be_created_at_first_use(postgres_url: str):
-    async with JournalStore.from_url(f"{postgres_url}?create_tables=true") as store:
+@pytest.mark.parametrize("timeout", [30, LONGEST_TIMEOUT])
+async def test_tables_can_be_created_at_first_use(postgres_url: str, timeout: int):
+    async with JournalStore.from_url(f"{postgres_url}?create_tables=true&timeout={timeout}") as store:
         await store.put_step("s", "n", 1)
         assert await recorded(store, "s", "n") == 1
 

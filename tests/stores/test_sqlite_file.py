@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from jeeves_journal import JournalStore, SQLAlchemyJournalStore, SqliteJournalStore, StoreUnavailableError
+from jeeves_journal.options import LONGEST_TIMEOUT
 from jeeves_journal.testing.calls import recorded
 
 pytestmark = pytest.mark.anyio
@@ -243,8 +244,9 @@ async def test_a_first_open_under_anothers_lock_fails_in_time_and_works_again_af
         assert await recorded(store, "s", "n") == 2
 
 
-async def test_a_write_waits_for_a_lock_that_goes_away_in_time(path: Path):
-    async with SqliteJournalStore(path, timeout=20) as store:
+@pytest.mark.parametrize("timeout", [20, LONGEST_TIMEOUT])
+async def test_a_write_waits_for_a_lock_that_goes_away_in_time(path: Path, timeout: float):
+    async with SqliteJournalStore(path, timeout=timeout) as store:
         await store.put_step("s", "n", 1)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")

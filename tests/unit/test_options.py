@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from jeeves_journal import ConfigurationError
-from jeeves_journal.options import COMMON_OPTIONS, LARGEST_VALUE_BYTES, POSTGRES_OPTIONS, Settings, read_settings
+from jeeves_journal.options import (
+    COMMON_OPTIONS,
+    LARGEST_VALUE_BYTES,
+    LONGEST_TIMEOUT,
+    POSTGRES_OPTIONS,
+    Settings,
+    read_settings,
+)
 
 
 def read_all(**options: Any) -> Settings:
@@ -73,8 +80,24 @@ def test_an_option_that_means_nothing_here_is_refused(name: str) -> None:
     [
         (
             "timeout",
-            "a number of seconds greater than 0",
-            [0, -1, float("nan"), float("inf"), "nan", "inf", "1e999", 10**400, "", "soon", True, None, b"1", (1,)],
+            "a number of seconds greater than 0, at most 1,000,000",
+            [
+                0,
+                -1,
+                1_000_001,
+                float("nan"),
+                float("inf"),
+                "nan",
+                "inf",
+                "1e999",
+                10**400,
+                "",
+                "soon",
+                True,
+                None,
+                b"1",
+                (1,),
+            ],
         ),
         (
             "max_value_bytes",
@@ -102,6 +125,7 @@ def test_the_limits_themselves_are_accepted() -> None:
         {"pool_size": 10_000},
         {"schema": "s" * 63},
         {"timeout": 0.001},
+        {"timeout": LONGEST_TIMEOUT},
     ):
         read_all(**options)
 
