@@ -65,4 +65,5 @@ def _collate_by_bytes(table: str) -> None:
     name = f"{quote(schema)}.{table}" if schema else table
     # One statement for both columns, so that the index is rebuilt once.
     changes = ", ".join(f'ALTER COLUMN {key} TYPE TEXT COLLATE "C"' for key in KEYS)
-    op.execute(f"ALTER TABLE {name} {changes}")
+    # Alembic takes a string for one with parameters, which begin with a colon.
+    op.execute(f"ALTER TABLE {name} {changes}".replace(":", r"\:"))

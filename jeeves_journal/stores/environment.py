@@ -98,6 +98,8 @@ def configure(
     context.configure(
         connection=connection,
         dialect_name=dialect_name,
+        # A style in which printed DDL does not double the percent sign of a schema's name.
+        dialect_opts={"paramstyle": "named"},
         target_metadata=_metadata_in(schema),
         transactional_ddl=True,
         transaction_per_migration=True,

@@ -50,7 +50,7 @@ def test_a_store_uses_what_it_made(url: str) -> None:
     assert asyncio.run(use()) == 3
 
 
-@pytest.mark.parametrize("schema", ["elsewhere", 'we"ird Schema'])
+@pytest.mark.parametrize("schema", ["elsewhere", 'we"ird Schema', ":a", "100%s"])
 def test_it_makes_the_schema_too(schema: str, postgres_url: str) -> None:
     script = migrations.sql(postgres_url, schema=schema)
     run_script(postgres_url, script)

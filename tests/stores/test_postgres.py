@@ -75,7 +75,7 @@ async def test_connections_are_kept_between_calls(migrated_postgres_url: str):
         assert len(before) == 1
 
 
-@pytest.mark.parametrize("schema", ["journal", 'Mixed "Case"', "with space", "straße", "select"])
+@pytest.mark.parametrize("schema", ["journal", 'Mixed "Case"', "with space", "straße", "select", ":a", "100%s"])
 async def test_another_schema_can_hold_the_tables(postgres_url: str, schema: str):
     async with JournalStore.from_url(postgres_url, schema=schema) as store:
         await store.init_schema()
