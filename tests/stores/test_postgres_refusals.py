@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +129,37 @@ async def test_text_that_the_databases_encoding_lacks(postgres_url: str):
 async def test_a_setting_that_cannot_be_used(migrated_postgres_url: str, query: str):
     error = await error_of(f"{migrated_postgres_url}?{query}", put, timeout=5)
     assert isinstance(error, ConfigurationError | StoreUnavailableError)
+
+
+@pytest.mark.parametrize("option", ["sslrootcert", "sslcert", "sslcrl"])
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "nonsense"])
+async def test_a_tls_file_that_cannot_be_read(
+    migrated_postgres_url: str, tmp_path: Path, option: str, content: str | None
+):
+    file = tmp_path / "file.pem"
+    if content is not None:
+        file.write_text(content)
+    error = await error_of(f"{migrated_postgres_url}?sslmode=require&{option}={file}", put, timeout=5)
+    assert type(error) is ConfigurationError
+    assert (option if content is None else "TLS file") in str(error)
+
+
+async def test_a_socket_that_is_not_there_is_no_fault_of_the_tls_files(tmp_path: Path):
+    file = tmp_path / "file.pem"
+    file.touch()
+    error = await error_of(f"postgresql://u:p@/db?host={tmp_path}&sslrootcert={file}", put, timeout=5)
+    assert type(error) is StoreUnavailableError
+
+
+async def test_a_port_that_there_cannot_be():
+    error = await error_of(f"postgresql://u:{SECRET}@127.0.0.1:99999/db", put)
+    assert type(error) is ConfigurationError
+
+
+async def test_a_schema_that_the_server_keeps_for_itself(postgres_url: str):
+    error = await error_of(postgres_url, put, schema="pg_journal", create_tables=True)
+    assert type(error) is ConfigurationError
+    assert "pg_" in str(error)
 
 
 async def test_connecting_by_the_named_store_fails_at_once_with_the_same_errors(migrated_postgres_url: str):

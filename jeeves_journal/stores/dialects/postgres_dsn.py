@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -41,6 +43,8 @@ _DRIVER_OPTIONS: Final = (
     "user",
 )
 
+_FILE_OPTIONS: Final = ("sslcert", "sslcrl", "sslkey", "sslrootcert")
+
 
 class PostgresURL:
     """A URL for asyncpg. Its repr shows hosts and database only, also as a local variable in a traceback."""
@@ -58,8 +62,11 @@ class PostgresURL:
         location, _, query = url.partition("?")
         theirs: list[str] = []
         self.options: dict[str, str] = {}
+        self._files: dict[str, str] = {}
         for part in filter(None, query.split("&")):
             name, equals, value = part.partition("=")
+            if name in _FILE_OPTIONS:
+                self._files[name] = unquote_plus(value)
             if name in POSTGRES_OPTIONS:
                 self.options[name] = unquote_plus(value)
             elif name in _DRIVER_OPTIONS or "." in name or (any_setting and equals and name.isidentifier()):
@@ -76,6 +83,10 @@ class PostgresURL:
     def reveal(self) -> str:
         """Return the whole URL, with its password, for the driver."""
         return self._dsn
+
+    def unreadable_files(self) -> list[str]:
+        """Return the options that name a file which this process cannot read."""
+        return [name for name, path in self._files.items() if not (Path(path).is_file() and os.access(path, os.R_OK))]
 
     def __repr__(self) -> str:
         return self._shown

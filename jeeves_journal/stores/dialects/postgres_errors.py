@@ -42,6 +42,7 @@ _STATES: Final[dict[str, tuple[type[JournalError], str, str]]] = {
     "3F000": (SchemaError, "the schema does not exist", MISSING_TABLES),
     "40": (StoreUnavailableError, "the transaction was rolled back by the server", _AGAIN),
     "42501": (ConfigurationError, "the user lacks a privilege", _PRIVILEGE),
+    "42939": (ConfigurationError, "names that begin with pg_ are the server's own", "name another schema"),
     "42704": (ConfigurationError, "a setting in the URL is unknown to the server", "remove it from the URL"),
     "42703": (SchemaError, "the journal's tables have other columns", OTHER_TABLES),
     "42P10": (SchemaError, "the journal's tables lack their primary keys", OTHER_TABLES),
@@ -59,6 +60,9 @@ _STATES: Final[dict[str, tuple[type[JournalError], str, str]]] = {
 # A deadlock, a failed serialization, too many connections, or a server that is going or coming back.
 _PASSING_STATES: Final = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03"})
 
+# The parts of OpenSSL that read files; what goes wrong on the line comes from its part "SSL".
+_FILE_LIBRARIES: Final = frozenset({"PEM", "X509"})
+
 
 def explain(error: BaseException, where: str) -> JournalError:
     """Return our error for one of asyncpg's, or of the network's beneath it."""
@@ -68,8 +72,9 @@ def explain(error: BaseException, where: str) -> JournalError:
             if known in _STATES:
                 kind, what, remedy = _STATES[known]
                 return kind(f"{where}: {what} (SQLSTATE {state})", remedy)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return ConfigurationError(f"{where}: the server's certificate is not trusted", "check sslrootcert and the host")
+    if isinstance(error, ssl.SSLError) and (refused := _explain_tls(error)):
+        what, remedy = refused
+        return ConfigurationError(f"{where}: {what}", remedy)
     if isinstance(error, socket.gaierror):
         return StoreUnavailableError(f"{where}: the host name cannot be resolved", "check it, or try again")
     if isinstance(error, ConnectionError) and "SSL" in str(error):
@@ -81,6 +86,14 @@ def explain(error: BaseException, where: str) -> JournalError:
     if isinstance(error, asyncpg.InterfaceError) and "another operation" in str(error):
         return StoreUnavailableError(f"{where}: the connection is in use by another task", _AGAIN)
     return unforeseen(error)
+
+
+def _explain_tls(error: ssl.SSLError) -> tuple[str, str] | None:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "the server's certificate is not trusted", "check sslrootcert and the host"
+    if error.library in _FILE_LIBRARIES or "PEM lib" in str(error):
+        return "a TLS file that the URL names holds no certificate or key", "name another"
+    return None
 
 
 def is_connection_loss(error: BaseException) -> bool:

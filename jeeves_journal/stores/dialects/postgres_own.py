@@ -45,11 +45,18 @@ class OwnPostgres(PostgresDatabase):
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
         try:
             driver: Driver = await _connect(self._url.reveal(), timeout=self.settings.timeout, **without_cache)
-        except (ValueError, TypeError) as error:
-            # Also asyncpg's ClientConfigurationError.
+        except (ValueError, TypeError, OverflowError) as error:
+            # Also asyncpg's ClientConfigurationError; a port over 65,535 overflows.
             raise ConfigurationError(
                 f"{self.describe()}: the settings in the URL cannot be used", "check it"
             ) from error
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+            # asyncpg reads these files before it connects. Only their absence tells its error from a missing socket's.
+            unreadable = self._url.unreadable_files()
+            if not unreadable:
+                raise
+            what = f"{self.describe()}: the file cannot be read that the URL names as {unreadable[0]}"
+            raise ConfigurationError(what, "correct the path, or let this process read the file") from error
         # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
         if not self.settings.pgbouncer:
             try:
