@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,21 @@ async def test_sqlalchemys_recipe_for_transactions_on_sqlite_is_no_obstacle(file
         async with file_engine.begin() as connection:
             await connection.execute(text("DELETE FROM journal_steps WHERE step_name = '00'"))
         assert len(await store.get_steps("s")) == 19
+
+
+# Python 3.12 made it the recommended way: https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.autocommit.
+WAYS_TO_BEGIN = [{"isolation_level": "IMMEDIATE"}, *([{"autocommit": False}] if sys.version_info >= (3, 12) else [])]
+
+
+@pytest.mark.parametrize("way", WAYS_TO_BEGIN, ids=str)
+async def test_connections_that_begin_transactions_in_their_own_way_keep_it(tmp_path: Path, way: dict[str, Any]):
+    async with store_on(f"sqlite+aiosqlite:///{tmp_path}/app.db", connect_args=way) as (engine, store):
+        await put_twenty(store)
+        for end in ("rollback", "commit"):
+            async with engine.connect() as connection:
+                await connection.execute(text("DELETE FROM journal_steps WHERE step_name = '00'"))
+                await getattr(connection, end)()
+            assert len(await store.get_steps("s")) == {"rollback": 20, "commit": 19}[end]
 
 
 @pytest.mark.parametrize("call", [lambda store: store.put_step("s", "n", 2), lambda store: store.get_step("s", "00")])

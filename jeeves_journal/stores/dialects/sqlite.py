@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
@@ -127,25 +127,30 @@ class BorrowedSqlite(SqliteDatabase):
     def describe(self) -> str:
         return f"SQLite {self._engine.url.database or ':memory:'} of the caller's engine"
 
+    @property
+    def _is_shared(self) -> bool:
+        """Whether tasks share the one connection that SQLAlchemy gives out for ":memory:"."""
+        return isinstance(self._engine.sync_engine.pool, StaticPool)
+
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
-        if isinstance(self._engine.sync_engine.pool, StaticPool):
+        if self._is_shared:
             return _SharedConnection(self._engine, never_terminated)
         return BorrowedConnections(self._engine, never_terminated)
 
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
-        if connection.in_transaction:
-            # Tasks share the one connection that SQLAlchemy gives out for ":memory:".
-            raise SharedTransactionError
-        with _plain_rows(connection):
-            (before,) = connection.execute("PRAGMA synchronous").fetchone()
-        if before >= FULL:
-            commit(connection, batches)
-            return
-        connection.execute(f"PRAGMA synchronous = {FULL}")
-        try:
-            commit(connection, batches)
-        finally:
-            connection.execute(f"PRAGMA synchronous = {before}")
+        with nullcontext() if self._is_shared else _transactions_of_ours(connection):
+            if connection.in_transaction:
+                raise SharedTransactionError
+            with _plain_rows(connection):
+                (before,) = connection.execute("PRAGMA synchronous").fetchone()
+            if before >= FULL:
+                commit(connection, batches)
+                return
+            connection.execute(f"PRAGMA synchronous = {FULL}")
+            try:
+                commit(connection, batches)
+            finally:
+                connection.execute(f"PRAGMA synchronous = {before}")
 
 
 class _SharedConnection(BorrowedConnections[aiosqlite.Connection]):
@@ -168,6 +173,23 @@ class _SharedConnection(BorrowedConnections[aiosqlite.Connection]):
                 raise SharedTransactionError
         async with super().lend() as connection:
             yield connection
+
+
+@contextmanager
+def _transactions_of_ours(connection: Any) -> Generator[None]:
+    """Keep the driver from beginning transactions by itself, which it does on a caller's ``autocommit=False``.
+
+    https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.autocommit, new in Python 3.12. Nothing is lost of
+    the one that it has begun: the connection was lent just now, and nobody has used it since.
+    """
+    if getattr(connection, "autocommit", None) is not False:
+        yield
+        return
+    connection.autocommit = True
+    try:
+        yield
+    finally:
+        connection.autocommit = False
 
 
 @contextmanager
