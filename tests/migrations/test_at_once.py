@@ -44,6 +44,34 @@ else:
     main(["-c", ini, "-x", f"url={url}", "upgrade", "head"])
 """
 
+ON_AN_ENGINE_THAT_BEGINS_BY_ITSELF = """
+import asyncio, sys
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+from jeeves_journal import SQLAlchemyJournalStore
+
+url, number = sys.argv[1:]
+
+async def put():
+    engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def stop_the_drivers_own_begin(connection, record):
+        connection.isolation_level = None
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection):
+        connection.exec_driver_sql("BEGIN")
+
+    async with SQLAlchemyJournalStore(engine) as store:
+        await store.put_step("many", number, int(number))
+    await engine.dispose()
+
+print("ready", flush=True)
+input()
+asyncio.run(put())
+"""
+
 
 @pytest.fixture(params=["empty", "JeevesAgent's"])
 def unversioned_url(request: pytest.FixtureRequest, url: str) -> str:
@@ -84,6 +112,12 @@ def test_processes_that_upgrade_and_put_all_succeed(unversioned_url: str) -> Non
     run_together(IN_A_PROCESS, [(way, unversioned_url, number, ini) for number, way in enumerate(ways)])
     migrations.check(unversioned_url)
     assert numbers_put(unversioned_url) == {number for number, way in enumerate(ways) if way == "put"}
+
+
+def test_processes_whose_engines_begin_transactions_by_themselves_all_succeed(sqlite_url: str) -> None:
+    run_together(ON_AN_ENGINE_THAT_BEGINS_BY_ITSELF, [(sqlite_url, number) for number in range(MANY)])
+    migrations.check(sqlite_url)
+    assert numbers_put(sqlite_url) == set(range(MANY))
 
 
 def test_stores_of_one_loop_that_upgrade_one_database_all_succeed(unversioned_url: str) -> None:

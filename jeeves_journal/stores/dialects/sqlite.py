@@ -96,10 +96,11 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
             # The write lock from the start: an upgrade that first reads and then writes is refused with BUSY_SNAPSHOT
             # when another process wrote in between, whatever the timeout.
             await connection.begin()
-            # A caller's engine may begin transactions by an event of its own.
+            # A caller's engine may have begun one by an event or a driver of its own, and without the lock.
             driver: Any = (await connection.get_raw_connection()).driver_connection
-            if not driver.in_transaction:
-                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if driver.in_transaction:
+                await connection.exec_driver_sql("ROLLBACK")
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
             await connection.commit()
 
