@@ -143,6 +143,18 @@ async def test_connections_that_the_server_ended_are_replaced_without_an_error(m
             await asyncio.gather(*calls)
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_call_at_any_moment_of_a_connections_end_is_answered(migrated_postgres_url: str, turns: int):
+    async with JournalStore.from_url(migrated_postgres_url) as store:
+        await store.put_step("s", "n", 1)
+        # The loop stands still meanwhile, and takes turns to read the server's farewell and then the end.
+        assert terminate_backends(migrated_postgres_url)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await store.put_step("s", "n", 2)
+        assert await recorded(store, "s", "n") == 2
+
+
 async def test_a_dead_host_before_a_live_one_is_passed_over(migrated_postgres_url: str):
     url = migrated_postgres_url.replace("@127.0.0.1:", f"@127.0.0.1:{closed_port()},127.0.0.1:")
     async with JournalStore.from_url(url) as store:

@@ -102,6 +102,9 @@ def is_connection_loss(error: BaseException) -> bool:
         return _sqlstate(error).startswith("08")
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, asyncpg.exceptions.ClientConfigurationError) and "closed" in str(error)
+    if isinstance(error, asyncpg.InternalClientError):
+        # Between the server's farewell and the end of the line, asyncpg knows that nothing works any more, but not why.
+        return "cannot switch to state" in str(error)
     return isinstance(error, OSError)
 
 
