@@ -89,6 +89,39 @@ async def silent_server() -> AsyncIterator[int]:
         await server.wait_closed()
 
 
+@asynccontextmanager
+async def hanging_up_once(url: str, word: bytes) -> AsyncIterator[str]:
+    """The URL of the server behind a relay that ends one connection, at the first word of this kind that it hears."""
+    ended = asyncio.Event()
+    relays: set[asyncio.Task[None]] = set()
+
+    async def relay(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, listens: bool) -> None:
+        try:
+            while heard := await source.read(65536):
+                if listens and word in heard and not ended.is_set():
+                    ended.set()
+                    break
+                target.write(heard)
+        finally:
+            target.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+        for pair in ((reader, server_writer, True), (server_reader, writer, False)):
+            relays.add(asyncio.ensure_future(relay(pair[0], pair[1], listens=pair[2])))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        parts = urlsplit(url)
+        credentials = parts.netloc.rpartition("@")[0]
+        yield parts._replace(netloc=f"{credentials}@127.0.0.1:{server.sockets[0].getsockname()[1]}").geturl()
+        assert ended.is_set(), f"nobody said {word!r}"
+    finally:
+        server.close()
+        await asyncio.gather(*relays)
+        await server.wait_closed()
+
+
 def closed_port() -> int:
     """Return a port on which nobody listens."""
     with socket.socket() as probe:

@@ -17,6 +17,7 @@ from tests.stores.calls import EVERY_CALL, SECRET, Call, error_of, put
 from tests.stores.servers import (
     closed_port,
     faster_than,
+    hanging_up_once,
     locked_tables,
     silent_server,
 )
@@ -56,6 +57,12 @@ async def test_a_socket_that_is_not_there(tmp_path: Any):
     with faster_than(3):
         error = await error_of(f"postgresql://u:{SECRET}@/db?host={tmp_path}", put)
     assert type(error) is StoreUnavailableError
+
+
+async def test_a_server_that_hangs_up_once_it_was_reached_is_called_again(migrated_postgres_url: str):
+    async with hanging_up_once(migrated_postgres_url, b"statement_timeout") as url, JournalStore.from_url(url) as store:
+        await store.put_step("s", "n", 1)
+        assert await recorded(store, "s", "n") == 1
 
 
 async def test_a_server_that_speaks_something_else():

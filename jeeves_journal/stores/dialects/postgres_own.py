@@ -57,6 +57,7 @@ class OwnPostgres(PostgresDatabase):
                 raise
             what = f"{self.describe()}: the file cannot be read that the URL names as {unreadable[0]}"
             raise ConfigurationError(what, "correct the path, or let this process read the file") from error
+        self._was_reached = True
         # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
         if not self.settings.pgbouncer:
             try:
