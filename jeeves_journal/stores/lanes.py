@@ -191,7 +191,10 @@ def _abandon_after(loop: asyncio.AbstractEventLoop, database: Database) -> None:
 
 
 async def _closing(database: Database) -> AsyncGenerator[None]:
+    process = os.getpid()
     try:
         yield
     finally:
-        await database.close()
+        # In the child of a fork they are the parent's, and the thread that would close a file is not there.
+        if process == os.getpid():
+            await database.close()

@@ -93,3 +93,18 @@ def test_a_child_may_use_a_store_that_was_only_made_before_the_fork(lasting_url:
     asyncio.run(in_parent(store))
     """
     assert printed_by(script, lasting_url) == "parent again\nparent again"
+
+
+def test_a_child_that_ends_its_copy_of_the_loop_closes_nothing_and_comes_to_an_end(url: str):
+    script = f"""{FORK}
+    async def use(store):
+        await store.put_step("s", "n", "parent")
+        if fork():
+            sys.exit(0)
+        # Not through the loop, whose selector the child has closed along with its own.
+        print("child ended", flush=True)
+        os._exit(0)
+
+    asyncio.run(use(JournalStore.from_url(sys.argv[1])))
+    """
+    assert printed_by(script, url) == "child ended"
