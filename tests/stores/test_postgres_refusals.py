@@ -162,6 +162,12 @@ async def test_a_schema_that_the_server_keeps_for_itself(postgres_url: str):
     assert "pg_" in str(error)
 
 
+async def test_options_that_the_server_cannot_read(migrated_postgres_url: str):
+    error = await error_of(f"{migrated_postgres_url}?options=-c%20nonsense", put)
+    assert type(error) is ConfigurationError
+    assert "URL" in str(error)
+
+
 async def test_connecting_by_the_named_store_fails_at_once_with_the_same_errors(migrated_postgres_url: str):
     with faster_than(3), pytest.raises(StoreUnavailableError):
         await PostgresJournalStore.connect(f"postgresql://u:p@127.0.0.1:{closed_port()}/db")

@@ -43,6 +43,7 @@ _STATES: Final[dict[str, tuple[type[JournalError], str, str]]] = {
     "40": (StoreUnavailableError, "the transaction was rolled back by the server", _AGAIN),
     "42501": (ConfigurationError, "the user lacks a privilege", _PRIVILEGE),
     "42939": (ConfigurationError, "names that begin with pg_ are the server's own", "name another schema"),
+    "42601": (ConfigurationError, "a setting in the URL cannot be read by the server", "correct the URL"),
     "42704": (ConfigurationError, "a setting in the URL is unknown to the server", "remove it from the URL"),
     "42703": (SchemaError, "the journal's tables have other columns", OTHER_TABLES),
     "42P10": (SchemaError, "the journal's tables lack their primary keys", OTHER_TABLES),
