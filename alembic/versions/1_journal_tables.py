@@ -19,13 +19,18 @@ KEYS = ("session_id", "step_name")
 KEY_TYPE = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 TIME_TYPE = sa.Double().with_variant(sa.REAL(), "sqlite")
 
+_KEY_COLLATIONS = sa.text(
+    "SELECT collname FROM pg_catalog.pg_attribute LEFT JOIN pg_catalog.pg_collation c ON c.oid = attcollation "
+    "WHERE attrelid = to_regclass(:table) AND attname = ANY (:keys)"
+)
+
 
 def upgrade() -> None:
     for table, payload in (("journal_steps", "value"), ("journal_streams", "chunks")):
-        present = _column_collations(table)
-        if not present:
+        is_new = context.is_offline_mode() or not _is_there(table)
+        if is_new:
             _create(table, payload)
-        if op.get_context().dialect.name == "postgresql" and any(present.get(key) != "C" for key in KEYS):
+        if op.get_context().dialect.name == "postgresql" and (is_new or not _is_collated_by_bytes(table)):
             _collate_by_bytes(table)
 
 
@@ -33,17 +38,16 @@ def downgrade() -> None:
     """Leave the tables and every recorded row in place."""
 
 
-def _column_collations(table: str) -> dict[str, str | None]:
-    """Return the columns that a table has, with the collation of each; none where there is no table."""
-    if context.is_offline_mode():
-        return {}
+def _is_there(table: str) -> bool:
     # Looked up and not left to IF NOT EXISTS, which needs the CREATE privilege even where the table is there.
-    inspector = sa.inspect(op.get_bind())
-    schema = op.get_context().version_table_schema
-    if not inspector.has_table(table, schema=schema):
-        return {}
-    columns = inspector.get_columns(table, schema=schema)
-    return {column["name"]: getattr(column["type"], "collation", None) for column in columns}
+    return sa.inspect(op.get_bind()).has_table(table, schema=op.get_context().version_table_schema)
+
+
+def _is_collated_by_bytes(table: str) -> bool:
+    # Not by SQLAlchemy's reflection: it reads collations as JSON, which a connection of a caller's pool does not decode
+    # as SQLAlchemy expects.
+    collations = op.get_bind().scalars(_KEY_COLLATIONS, {"table": _qualified(table), "keys": list(KEYS)})
+    return set(collations) == {"C"}
 
 
 def _create(table: str, payload: str) -> None:
@@ -60,10 +64,12 @@ def _create(table: str, payload: str) -> None:
 
 
 def _collate_by_bytes(table: str) -> None:
-    quote = op.get_context().dialect.identifier_preparer.quote_identifier
-    schema = op.get_context().version_table_schema
-    name = f"{quote(schema)}.{table}" if schema else table
     # One statement for both columns, so that the index is rebuilt once.
     changes = ", ".join(f'ALTER COLUMN {key} TYPE TEXT COLLATE "C"' for key in KEYS)
     # Alembic takes a string for one with parameters, which begin with a colon.
-    op.execute(f"ALTER TABLE {name} {changes}".replace(":", r"\:"))
+    op.execute(f"ALTER TABLE {_qualified(table)} {changes}".replace(":", r"\:"))
+
+
+def _qualified(table: str) -> str:
+    schema = op.get_context().version_table_schema
+    return f"{op.get_context().dialect.identifier_preparer.quote_identifier(schema)}.{table}" if schema else table

@@ -18,7 +18,10 @@ from jeeves_journal import (
     SchemaError,
     StoreClosedError,
     StoreError,
+    migrations,
 )
+from tests.jeevesagent.runtimes import their_store
+from tests.migrations.databases import revision_of
 from tests.stores.servers import limited_user
 
 pytestmark = pytest.mark.anyio
@@ -97,6 +100,31 @@ async def test_connections_come_back_after_an_upgrade_that_is_refused(postgres_u
             with pytest.raises(ConfigurationError):
                 await PostgresJournalStore(pool).init_schema()
             assert await state_of(pool) == before
+
+
+async def by_schema_sql(url: str) -> None:
+    async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+        for statement in PostgresJournalStore.schema_sql():
+            await pool.execute(statement)
+
+
+async def by_jeevesagent(url: str) -> None:
+    async with their_store(url):
+        pass
+
+
+async def by_a_downgrade(url: str) -> None:
+    await asyncio.to_thread(migrations.upgrade, url)
+    await asyncio.to_thread(migrations.downgrade, url, "base")
+
+
+@pytest.mark.parametrize("made", [by_schema_sql, by_jeevesagent, by_a_downgrade])
+@pytest.mark.parametrize("init", [set_codecs, reset_nothing])
+async def test_tables_without_a_version_are_adopted_through_a_pool(made: Any, init: Any, postgres_url: str) -> None:
+    await made(postgres_url)
+    async with asyncpg.create_pool(postgres_url, min_size=1, max_size=1, init=init) as pool:
+        await use(PostgresJournalStore(pool))
+    assert revision_of(postgres_url) == migrations.HEAD
 
 
 async def test_a_pool_whose_callers_hold_all_connections_is_waited_for(pool: Any) -> None:
