@@ -97,6 +97,11 @@ class Batcher(Generic[Call, Answer]):
             self._timer = loop.call_at(deadline, self._expire)
         return waiting.answer
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is queued or on its way."""
+        return self._flusher is None
+
     async def drain(self) -> None:
         """Wait until no call is queued or on its way; end a flush that no caller waits for any more."""
         while self._flushes or self._kept_out or self._let_in:

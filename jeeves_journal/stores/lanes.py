@@ -83,9 +83,17 @@ class Lanes:
         await self._writes.submit(row, deadline)
 
     def abandon(self) -> None:
-        """Forget connections whose event loop was closed under them; other lanes may use the database now."""
+        """Forget the connections, without waiting for anything; other lanes may use the database now."""
         self._last_resort.detach()
         self._database.abandon()
+
+    def let_go(self) -> None:
+        """Close the connections of a store that nobody can use any more; leave them to the loop's end if one is in use.
+
+        At once and not in a task, which the end of the loop would interrupt half-way.
+        """
+        if not self._opening.locked() and all(lane.is_idle for lane in (self.writes, self.reads, self.sessions)):
+            self.abandon()
 
     async def close(self) -> None:
         """Wait until every call has its answer, then close the database."""

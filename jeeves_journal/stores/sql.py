@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -25,9 +26,11 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
     """A journal in SQLite or Postgres; ``JournalStore.from_url`` makes one.
 
     It needs asyncio, and belongs to the event loop and the process of its first call. After that loop was closed it
-    opens itself again in the next one, unless it works on a caller's engine. What is never closed is closed with its
-    event loop, and loses nothing.
+    opens itself again in the next one, unless it works on a caller's engine. What is never closed is closed when the
+    store is garbage, or else with its event loop, and loses nothing.
     """
+
+    _lanes: Lanes | None = None
 
     def __init__(self, engine: AsyncEngine, **options: Unpack[StoreOptions]) -> None:
         """Make a store over an engine of yours, which it never disposes of; no I/O.
@@ -51,7 +54,6 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
     def _use(self, database: Database) -> None:
         self._database = database
         self._codec = RecordCodec(max_value_bytes=database.settings.max_value_bytes)
-        self._lanes: Lanes | None = None
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -128,6 +130,14 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __del__(self) -> None:
+        lanes = self._lanes
+        if lanes is None or self._closing is not None or lanes.process != os.getpid():
+            return
+        # In its loop, since the garbage collector may run in any thread. A loop that is closed by now has closed them.
+        with suppress(RuntimeError):
+            lanes.loop.call_soon_threadsafe(lanes.let_go)
 
     async def _connect(self) -> None:
         """Connect before the first call does, to see that the database is there, whatever stands in it."""

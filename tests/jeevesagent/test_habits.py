@@ -47,6 +47,26 @@ sys.stdin.readline()
 print(asyncio.run(agent.run(PROMPT, session_id=number)).output)
 """
 
+ONE_FOR_EACH_CALL = """
+import asyncio, importlib, resource, sys
+from pathlib import Path
+from tests.jeevesagent.agents import PROMPT, Ledger, make_agent
+package, path, ledger = sys.argv[1:]
+SqliteRuntime = importlib.import_module(package).SqliteRuntime
+
+async def handle(request):
+    return await make_agent(SqliteRuntime(path), Ledger(Path(ledger))).run(PROMPT, session_id=request)
+
+async def serve():
+    for number in range(100):
+        await handle(str(number))
+    # These are garbage when the loop ends.
+    await asyncio.gather(*(handle(f"last {number}") for number in range(8)))
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+asyncio.run(serve())
+"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -63,6 +83,15 @@ def test_a_runtime_that_is_never_closed_in_several_event_loops(url: str, tmp_pat
     assert (ended.returncode, ended.stdout.splitlines()) == (0, [ANSWER] * 3), ended.stderr
     assert ended.stderr.count("Warning:") <= 1, ended.stderr
     assert Ledger(tmp_path / "ledger").lines() == sorted(2 * WHOLE_RUN)
+
+
+@pytest.mark.parametrize("package", ["jeevesagent", "jeeves_journal"])
+def test_a_runtime_for_each_call_that_is_never_closed_leaves_nothing_open(
+    package: str, path: Path, tmp_path: Path
+) -> None:
+    ended = run_python(ONE_FOR_EACH_CALL, package, path, tmp_path / "ledger", flags=("-W", "error"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert Ledger(tmp_path / "ledger").lines() == sorted(108 * WHOLE_RUN)
 
 
 def test_one_store_of_the_module_serves_every_asyncio_run(path: Path) -> None:

@@ -70,9 +70,10 @@ class OwnPostgres(PostgresDatabase):
 
     def _abandon_driver(self, driver: Driver) -> None:
         transport: Any = getattr(driver, "_transport", None)
-        # Its event loop is closed, and asyncio closes no transport without one: the server would keep the backend.
         with suppress(RuntimeError):
             driver.terminate()
+            return
+        # Its event loop is closed, and asyncio closes no transport without one: the server would keep the backend.
         open_socket = getattr(transport, "_sock", None)
         if open_socket is not None:
             open_socket.close()

@@ -7,6 +7,7 @@ import sqlite3
 import time
 import weakref
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -39,7 +40,14 @@ class OwnSqlite(SqliteDatabase):
 
     def _abandon_driver(self, driver: aiosqlite.Connection) -> None:
         # Its thread outlives the loop, and closes the file.
-        cast("Any", driver).stop()
+        stop = cast("Any", driver).stop
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            stop()
+        else:
+            # From a thread without a loop, or it would report back to one that may be closed by then.
+            Thread(target=stop, daemon=True).start()
 
     def _start_engine(self, database: str, **query: str) -> AsyncEngine:
         engine = create_async_engine(
