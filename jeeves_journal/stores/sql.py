@@ -179,8 +179,8 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         if not lanes.loop.is_closed():
             return StoreClosedError("the store is in use in another live event loop", "make one for each event loop")
         if not self._database.reopens:
-            remedy = "make an engine and a store in this one"
-            return StoreClosedError("the event loop that the caller's engine belongs to was closed", remedy)
+            remedy = "make one, and a store, in this loop"
+            return StoreClosedError("the event loop that the caller's engine or pool belongs to was closed", remedy)
         return None
 
     def _closed_error(self) -> StoreClosedError:
