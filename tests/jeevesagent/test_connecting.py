@@ -103,6 +103,14 @@ async def test_sizes_that_asyncpg_refuses_are_refused(sizes: dict[str, int], mig
         await store.aclose()
 
 
+@pytest.mark.parametrize("setting", ["ssl=require", "connect_timeout=5"])
+async def test_a_setting_that_the_server_does_not_take_is_not_a_fault_that_passes(
+    setting: str, postgres_url: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="a setting in the URL"):
+        await PostgresJournalStore.connect(f"{postgres_url}?{setting}")
+
+
 @pytest.mark.parametrize("dsn", ["sqlite:///journal.db", "memory://", "host=localhost", "", None])
 async def test_what_is_no_dsn_is_refused_by_a_message_that_names_the_schemes(dsn: Any) -> None:
     with pytest.raises(ConfigurationError, match="postgres://"):

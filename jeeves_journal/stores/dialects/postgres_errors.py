@@ -51,6 +51,7 @@ _STATES: Final[dict[str, tuple[type[JournalError], str, str]]] = {
     "42P01": (SchemaError, "the journal's tables are missing", MISSING_TABLES),
     "53": (StoreUnavailableError, "the server is out of connections, memory or disk", "relieve it, then try again"),
     "54": (EncodeError, "the value is too big for the database", "record a reference to it"),
+    "55P02": (ConfigurationError, "a setting in the URL cannot be set there", "remove it from the URL"),
     "55": (StoreUnavailableError, "the tables are locked or in use", _AGAIN),
     "57": (StoreUnavailableError, "the server is shutting down or ended the call", _AGAIN),
     "58": (StoreUnavailableError, "the server's disk failed to read or write", "check the server, then try again"),
