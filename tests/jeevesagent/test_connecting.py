@@ -37,7 +37,7 @@ async def serves(dsn: str) -> bool:
         await store.aclose()
 
 
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "POSTGRESQL", " postgres"])
 @pytest.mark.parametrize("query", ["", "?sslmode=disable", "?sslmode=prefer&application_name=agents"])
 async def test_both_schemes_and_sslmode(scheme: str, query: str, postgres_url: str) -> None:
     assert await serves(f"{scheme}://{postgres_url.partition('://')[2]}{query}")

@@ -73,6 +73,8 @@ def database_for_dsn(dsn: str, options: StoreOptions) -> Database:
         ConfigurationError: It names no Postgres, or an option cannot be used.
     """
     scheme, rest = _split(dsn)
+    # As forgiving as asyncpg, whose parser of URLs is urllib's.
+    scheme = scheme.strip().lower()
     if scheme not in _POSTGRES_SCHEMES:
         raise ConfigurationError(f"the URL's scheme {scheme!r} is not Postgres's", "pass postgresql:// or postgres://")
     return _postgres_for_url(rest, options, any_setting=True)
