@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 from jeeves_journal.codecs.codec import Codec
 from jeeves_journal.codecs.footer import (
@@ -84,6 +85,9 @@ class RecordCodec:
 
     def _decode_other(self, session_id: str, step_name: str, data: object) -> Any:
         """Decode what does not look as this store would write it now: a JeevesAgent row, or one to be refused."""
+        # A caller's pool may have codecs of its own for these columns' types.
+        if isinstance(data, bytearray | memoryview):
+            return self.decode(session_id, step_name, bytes(cast("bytearray | memoryview[int]", data)))
         if not isinstance(data, bytes):
             what = f"the record holds no bytes but {type(data).__name__}"
             raise DecodeError(what, _REMEDY_DAMAGED, session_id, step_name)
@@ -99,7 +103,7 @@ class RecordCodec:
         """Return a step's entry; see ``decode``."""
         value = self.decode(session_id, step_name, data)
         # SQLite keeps whatever was put into a column, whatever its type.
-        if not isinstance(created_at, float | int):
+        if not isinstance(created_at, float | int | Decimal):
             raise DecodeError("the record's time is not a number", _REMEDY_DAMAGED, session_id, step_name)
         return JournalEntry(value, float(created_at))
 

@@ -6,11 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
+import jeevesagent.runtime as theirs
 import pytest
 
+import jeeves_journal as ours
 from jeeves_journal import (
     ConfigurationError,
     PostgresJournalStore,
@@ -35,6 +38,13 @@ async def set_codecs(connection: Any) -> None:
         await connection.set_type_codec(
             name, schema="pg_catalog", encoder=json.dumps, decoder=lambda text: ("the caller's", json.loads(text))
         )
+
+
+async def set_codecs_of_our_columns(connection: Any) -> None:
+    """Do so for the types that our tables are made of."""
+    settings = {"schema": "pg_catalog", "encoder": lambda value: value}
+    await connection.set_type_codec("bytea", decoder=memoryview, format="binary", **settings)
+    await connection.set_type_codec("float8", schema="pg_catalog", encoder=str, decoder=Decimal)
 
 
 async def reset_nothing(connection: Any) -> None:
@@ -100,6 +110,17 @@ async def test_connections_come_back_after_an_upgrade_that_is_refused(postgres_u
             with pytest.raises(ConfigurationError):
                 await PostgresJournalStore(pool).init_schema()
             assert await state_of(pool) == before
+
+
+@pytest.mark.parametrize("make", [ours.PostgresJournalStore, theirs.PostgresJournalStore])
+async def test_a_pool_may_read_bytes_and_times_as_types_of_the_callers(make: Any, postgres_url: str) -> None:
+    async with asyncpg.create_pool(postgres_url, min_size=1, max_size=1, init=set_codecs_of_our_columns) as pool:
+        store = make(pool)
+        await store.init_schema()
+        await store.put_step("s", "step", [1])
+        await store.put_stream("s", "stream", [2])
+        assert (await store.get_step("s", "step")).value == [1]
+        assert await store.get_stream("s", "stream") == [2]
 
 
 async def by_schema_sql(url: str) -> None:
