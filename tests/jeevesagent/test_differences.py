@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import jeevesagent.runtime as theirs
 import pytest
 import trio
@@ -212,19 +211,6 @@ def test_errors_are_ours_on_sqlite(opened: Callable[[str], Any], error: type[Exc
             pass
 
     (tmp_path / "no-database.txt").write_text("not a database, only a text that is long enough to be taken for one")
-    with pytest.raises(error):
-        asyncio.run(main())
-
-
-@pytest.mark.parametrize(("package", "error"), [(theirs, asyncpg.UndefinedTableError), (ours, ours.SchemaError)])
-def test_errors_are_ours_on_postgres(package: Any, error: type[Exception], postgres_url: str) -> None:
-    async def main() -> None:
-        store = await package.PostgresJournalStore.connect(postgres_url)
-        try:
-            await store.get_step("s", "step")
-        finally:
-            await store.aclose()
-
     with pytest.raises(error):
         asyncio.run(main())
 
