@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -61,12 +62,13 @@ class JournaledSession:
 class OpenSession:
     """What one runtime knows of a session while at least one of its ``session()`` blocks is open."""
 
-    __slots__ = ("_overtaken", "ahead", "flights", "handle", "id", "looked_ahead", "unrecorded", "visits")
+    __slots__ = ("_loop", "_overtaken", "ahead", "flights", "handle", "id", "looked_ahead", "unrecorded", "visits")
 
     def __init__(self, session_id: str) -> None:
         self.id = session_id
         self.handle = JournaledSession(session_id)
         self.visits = 0
+        self._loop = _asyncio_loop()
         self.flights = Flights()
         # Results whose record is on its way, or whose caller was cancelled on that way.
         self.unrecorded: dict[str, Any] = {}
@@ -75,6 +77,10 @@ class OpenSession:
         self.ahead: dict[str, Callable[[], Any]] = {}
         self.looked_ahead = False
         self._overtaken: set[str] | None = None
+
+    def is_stranded(self) -> bool:
+        """Return whether the event loop that it was opened in is closed: what is under way there never ends."""
+        return self._loop is not None and self._loop.is_closed()
 
     def asks_store(self, name: str) -> None:
         """Note that a step goes to the store: what is being read ahead of it is not to be used."""
@@ -142,7 +148,7 @@ class OpenSessions:
     def visit(self, session_id: str) -> Generator[JournaledSession, None, None]:
         """Open a session, or join it if it is open, and make it the current one."""
         session = self._by_id.get(session_id)
-        if session is None:
+        if session is None or session.is_stranded():
             session = self._by_id[session_id] = OpenSession(session_id)
         session.visits += 1
         visit = _Visit(self, session, _innermost.get())
@@ -158,8 +164,17 @@ class OpenSessions:
                 visit.owner = None
             session.visits -= 1
             if not session.visits:
-                del self._by_id[session_id]
+                if self._by_id.get(session_id) is session:
+                    del self._by_id[session_id]
                 session.end()
+
+
+def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        # Another kind of loop.
+        return None
 
 
 def reader_ahead(store: JournalStore, max_bytes: int) -> ReadAhead | None:

@@ -11,7 +11,7 @@ import pytest
 from jeeves_journal import SqliteJournalStore, SqliteRuntime
 from tests.jeevesagent.agents import ANSWER, PROMPT, WHOLE_RUN, Ledger, make_agent
 from tests.migrations.databases import path_of, query
-from tests.stores.processes import run_python, run_together
+from tests.stores.processes import printed_by, run_python, run_together
 
 DOZEN = range(12)
 
@@ -67,6 +67,29 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
 asyncio.run(serve())
 """
 
+LEFT_IN_THE_MIDDLE = """
+import asyncio, importlib, os, sys
+runtime, first = importlib.import_module(sys.argv[1]).JournaledRuntime(), asyncio.new_event_loop()
+begun = first.create_future()
+
+async def hang():
+    begun.set_result(None)
+    await first.create_future()
+
+async def one():
+    return 1
+
+async def run(step):
+    async with asyncio.timeout(10), runtime.session("s"):
+        return await runtime.step("step", step)
+
+left = first.create_task(run(hang))
+first.run_until_complete(begun)
+first.close()
+print(asyncio.run(run(one)), asyncio.run(run(one)), flush=True)
+os._exit(0)
+"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -105,6 +128,11 @@ def test_one_store_of_the_module_serves_every_asyncio_run(path: Path) -> None:
 
     assert [asyncio.run(count()) for _ in range(5)] == [1, 2, 3, 4, 5]
     asyncio.run(store.aclose())
+
+
+@pytest.mark.parametrize("package", ["jeevesagent", "jeeves_journal"])
+def test_what_a_closed_event_loop_left_in_the_middle_of_a_step_is_resumed_in_another(package: str) -> None:
+    assert printed_by(LEFT_IN_THE_MIDDLE, package) == "1 1"
 
 
 def test_one_runtime_serves_a_thread_after_another(path: Path, ledger: Ledger) -> None:
