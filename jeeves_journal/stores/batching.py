@@ -99,12 +99,12 @@ class Batcher(Generic[Call, Answer]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call is queued or on its way."""
-        return self._flusher is None
+        """Whether no call is kept out, queued or on its way."""
+        return not (self._flushes or self._kept_out or self._let_in)
 
     async def drain(self) -> None:
         """Wait until no call is queued or on its way; end a flush that no caller waits for any more."""
-        while self._flushes or self._kept_out or self._let_in:
+        while not self.is_idle:
             if not self._flushes:
                 # Those that were let in are about to submit.
                 await asyncio.sleep(0)

@@ -92,7 +92,7 @@ class Lanes:
 
         At once and not in a task, which the end of the loop would interrupt half-way.
         """
-        if not self._opening.locked() and all(lane.is_idle for lane in (self.writes, self.reads, self.sessions)):
+        if not self._opening.locked() and all(lane.is_idle for lane in (self._writes, self.reads, self.sessions)):
             self.abandon()
 
     async def close(self) -> None:
