@@ -26,10 +26,11 @@ if TYPE_CHECKING:
         StoreUnavailableError,
     )
     from jeeves_journal.migrations import include_name
+    from jeeves_journal.named_runtimes import PostgresRuntime, SqliteRuntime
     from jeeves_journal.options import StoreOptions
     from jeeves_journal.protocol import JournalStore, ManagedJournalStore
     from jeeves_journal.records import JournalEntry
-    from jeeves_journal.runtime import JournaledRuntime, PostgresRuntime, SqliteRuntime
+    from jeeves_journal.runtime import JournaledRuntime
     from jeeves_journal.sessions import JournaledSession
     from jeeves_journal.stores.memory import InMemoryJournalStore
     from jeeves_journal.stores.models import StepRecord, StreamRecord, metadata
@@ -72,10 +73,11 @@ _ROOMS = {
         "StoreClosedError StoreError StoreUnavailableError"
     ),
     "migrations": "include_name",
+    "named_runtimes": "PostgresRuntime SqliteRuntime",
     "options": "StoreOptions",
     "protocol": "JournalStore ManagedJournalStore",
     "records": "JournalEntry",
-    "runtime": "JournaledRuntime PostgresRuntime SqliteRuntime",
+    "runtime": "JournaledRuntime",
     "sessions": "JournaledSession",
     "stores.memory": "InMemoryJournalStore",
     "stores.models": "StepRecord StreamRecord metadata",

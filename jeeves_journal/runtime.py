@@ -6,18 +6,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from functools import partial
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import Any, Final, ParamSpec, Self, TypeVar, overload
 
 from jeeves_journal.keys import check_key
-from jeeves_journal.options import StoreOptions
 from jeeves_journal.protocol import JournalStore
 from jeeves_journal.sessions import JournaledSession, OpenSession, OpenSessions, reader_ahead
 from jeeves_journal.stores.memory import InMemoryJournalStore
-
-if TYPE_CHECKING:
-    from jeeves_journal.stores.named import PostgresJournalStore, SqliteJournalStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -214,58 +209,6 @@ class JournaledRuntime:
         finally:
             await live.aclose()
         await self._store.put_stream(session_id, name, chunks)
-
-
-class SqliteRuntime(JournaledRuntime):
-    """A ``JournaledRuntime`` over a SQLite file."""
-
-    name = "sqlite"
-
-    def __init__(self, path: str | Path, **options: Unpack[StoreOptions]) -> None:
-        """See ``SqliteJournalStore``."""
-        from jeeves_journal.stores.named import SqliteJournalStore
-
-        self._sqlite = SqliteJournalStore(path, **options)
-        super().__init__(self._sqlite)
-
-    @property
-    def store(self) -> SqliteJournalStore:
-        """The store that keeps the records."""
-        return self._sqlite
-
-    @property
-    def path(self) -> Path:
-        """The database file."""
-        return self._sqlite.path
-
-
-class PostgresRuntime(JournaledRuntime):
-    """A ``JournaledRuntime`` over a Postgres database."""
-
-    name = "postgres"
-
-    def __init__(self, pool: Any) -> None:
-        """Run over an ``asyncpg.Pool``, as ``PostgresJournalStore`` does, or over a ready ``PostgresJournalStore``."""
-        from jeeves_journal.stores.named import PostgresJournalStore
-
-        self._postgres = pool if isinstance(pool, PostgresJournalStore) else PostgresJournalStore(pool)
-        super().__init__(self._postgres)
-
-    @classmethod
-    async def connect(cls, dsn: str, *, min_size: int = 1, max_size: int = 10, **options: Unpack[StoreOptions]) -> Self:
-        """Return a runtime over a pool of its own; see ``PostgresJournalStore.connect``."""
-        from jeeves_journal.stores.named import PostgresJournalStore
-
-        return cls(await PostgresJournalStore.connect(dsn, min_size=min_size, max_size=max_size, **options))
-
-    @property
-    def store(self) -> PostgresJournalStore:
-        """The store that keeps the records."""
-        return self._postgres
-
-    async def init_schema(self) -> None:
-        """Create or upgrade the tables."""
-        await self._postgres.init_schema()
 
 
 def _as_it_is_now(chunk: T) -> T:
