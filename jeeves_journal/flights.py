@@ -17,13 +17,24 @@ from anyio import Event
 T = TypeVar("T")
 
 
+class _Run:
+    """One caller's attempt at a step. A task may outlive the run that started it, and is then inside it no longer."""
+
+    __slots__ = ("awaited",)
+
+    def __init__(self) -> None:
+        # The flights that this run waits for as a follower.
+        self.awaited: list[_Flight] = []
+
+
 class _Flight:
     """One step that somebody runs, or is about to."""
 
-    __slots__ = ("awaited", "changed", "error", "followers", "led", "result", "traceback")
+    __slots__ = ("changed", "error", "followers", "result", "run", "traceback")
 
     def __init__(self) -> None:
-        self.led = True
+        # None while nobody leads.
+        self.run: _Run | None = None
         self.followers = 0
         # Made when the first follower comes: most runs never have one.
         self.changed: Event | None = None
@@ -31,12 +42,11 @@ class _Flight:
         self.result: tuple[Any] | None = None
         self.error: Exception | None = None
         self.traceback: TracebackType | None = None
-        # The flights that this run waits for as a follower.
-        self.awaited: list[_Flight] = []
 
-    def waits_for(self, callers: tuple[_Flight, ...]) -> bool:
-        """Return whether this run cannot end before one of the callers' runs has."""
-        return self in callers or any(other.waits_for(callers) for other in self.awaited)
+    def waits_for(self, callers: tuple[_Run, ...]) -> bool:
+        """Return whether the run that is under way cannot end before one of the callers' runs has."""
+        run = self.run
+        return run is not None and (run in callers or any(other.waits_for(callers) for other in run.awaited))
 
     async def change(self) -> None:
         """Wait until the leader is done or gone."""
@@ -52,7 +62,7 @@ class _Flight:
 
 
 # The runs that the current task is inside of, outermost first. Tasks that a run starts inherit it.
-_inside: ContextVar[tuple[_Flight, ...]] = ContextVar("jeeves_journal_inside", default=())
+_inside: ContextVar[tuple[_Run, ...]] = ContextVar("jeeves_journal_inside", default=())
 
 
 class Flights:
@@ -91,8 +101,8 @@ class Flights:
 
     async def _lead(self, name: str, flight: _Flight, lead: Callable[[], Awaitable[T]]) -> T:
         self._by_name[name] = flight
-        flight.led = True
-        token = _inside.set((*_inside.get(), flight))
+        flight.run = run = _Run()
+        token = _inside.set((*_inside.get(), run))
         try:
             result = await lead()
         except Exception as error:
@@ -111,20 +121,20 @@ class Flights:
                 flight.result = (result,)
             return result
         finally:
-            flight.led = False
+            flight.run = None
             flight.announce()
             # ValueError: an abandoned coroutine is closed by the garbage collector, in whatever context that runs.
             with suppress(ValueError):
                 _inside.reset(token)
 
-    async def _follow(self, name: str, flight: _Flight, callers: tuple[_Flight, ...]) -> tuple[Any] | None:
+    async def _follow(self, name: str, flight: _Flight, callers: tuple[_Run, ...]) -> tuple[Any] | None:
         """Return the run's result in a tuple, or ``None`` if its leader is gone and the caller is to lead."""
         flight.followers += 1
         for caller in callers:
             caller.awaited.append(flight)
         try:
             # More than once if a follower that took over is cancelled, too.
-            while flight.led:
+            while flight.run is not None:
                 await flight.change()
             if flight.error is not None:
                 # Each follower starts from the run's own traceback, or it would grow with every one.
@@ -141,5 +151,5 @@ class Flights:
         """Let go of what only followers needed, when the last of them leaves."""
         # The error's traceback holds frames that hold the flight: a cycle.
         flight.result = flight.error = flight.traceback = None
-        if not flight.led and self._by_name.get(name) is flight:
+        if flight.run is None and self._by_name.get(name) is flight:
             del self._by_name[name]

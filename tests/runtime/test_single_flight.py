@@ -268,6 +268,64 @@ async def test_a_step_entered_again_through_a_task_group_and_another_step_runs_d
     assert store.calls.count("put_step a") == 1
 
 
+async def test_a_task_that_outlives_a_cancelled_run_is_no_longer_inside_the_step() -> None:
+    runtime = JournaledRuntime()
+    gate, straggling, taken_over = Gate(), Work(), Work(Gate())
+    results: list[str] = []
+
+    async def straggle() -> None:
+        await gate()
+        results.append(await runtime.step("a", straggling, "the straggler's own"))
+
+    async with runtime.session("run-1"), anyio.create_task_group() as tasks:
+
+        async def start_and_hang() -> None:
+            tasks.start_soon(straggle)
+            await anyio.sleep_forever()
+
+        callers = Callers(runtime, tasks)
+        leader = await callers.add(start_and_hang)
+        await callers.add(taken_over, "taken over")
+        leader.cancel()
+        await taken_over.gate.reached.wait()
+        gate.opened.set()
+        await anyio.wait_all_tasks_blocked()
+        taken_over.gate.opened.set()
+    assert results == callers.results == ["taken over"]
+    assert straggling.runs == 0
+
+
+async def test_what_a_task_waits_for_after_its_run_was_cancelled_does_not_bind_the_next_run() -> None:
+    runtime = JournaledRuntime(store := FiveMethodStore())
+    straggler, outer, taken_over = Gate(), Gate(), Work(Gate())
+
+    async def straggle() -> None:
+        await straggler()
+        await runtime.step("b", Work())
+
+    async def ask_for_a() -> str:
+        await outer()
+        return await runtime.step("a", Work(), "a direct run")
+
+    async with runtime.session("run-1"), anyio.create_task_group() as tasks:
+
+        async def start_and_hang() -> None:
+            tasks.start_soon(straggle)
+            await anyio.sleep_forever()
+
+        of_a, of_b = Callers(runtime, tasks, "a"), Callers(runtime, tasks, "b")
+        leader = await of_a.add(start_and_hang)
+        await of_a.add(taken_over, "taken over")
+        await of_b.add(ask_for_a)
+        leader.cancel()
+        await taken_over.gate.reached.wait()
+        for gate in (straggler, outer, taken_over.gate):
+            gate.opened.set()
+            await anyio.wait_all_tasks_blocked()
+    assert of_b.results == ["taken over"]
+    assert store.calls.count("put_step a") == 1
+
+
 async def test_two_steps_that_ask_for_each_other_do_not_wait_for_ever() -> None:
     runtime = JournaledRuntime()
     gates = {"a": Gate(), "b": Gate()}
