@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from jeeves_journal import migrations
 from jeeves_journal.errors import JournalError
-from jeeves_journal.stores.dialects.offline import offline_target
+from jeeves_journal.stores.dialects.urls import parse_url
 from jeeves_journal.stores.environment import configure, run_migrations
 
 config = context.config
@@ -42,7 +42,8 @@ def run_from_command_line() -> None:
     if config.config_file_name is not None:
         fileConfig(config.config_file_name, disable_existing_loggers=False)
     if context.is_offline_mode():
-        run_offline(*offline_target(url, {"schema": schema} if schema else {}))
+        target = parse_url(url, {"schema": schema} if schema else {})
+        run_offline(target.dialect, target.settings.schema)
     else:
         asyncio.run(migrations.run_online(url, run_on, schema=schema))
 

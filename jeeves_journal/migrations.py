@@ -16,7 +16,7 @@ from jeeves_journal.errors import ConfigurationError, SchemaError
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.stores.dialects import Database, database_for_url
 from jeeves_journal.stores.dialects.database import MISSING_TABLES, VERSION_TABLE, SchemaState
-from jeeves_journal.stores.dialects.offline import offline_target
+from jeeves_journal.stores.dialects.urls import parse_url
 from jeeves_journal.stores.environment import alembic_errors_as_ours, differences, printed_ddl, run_command
 from jeeves_journal.stores.models import metadata
 
@@ -72,7 +72,7 @@ def sql(url: str, **options: Unpack[StoreOptions]) -> str:
         ConfigurationError: The URL or an option cannot be used.
         StoreUnavailableError: An upgrade is running in this process and does not end.
     """
-    return printed_ddl(offline_target(url, options))
+    return printed_ddl(parse_url(url, options))
 
 
 def include_name(name: str | None, type_: str, parent_names: object) -> bool:

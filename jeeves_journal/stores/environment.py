@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateSchema, DropTable
 from jeeves_journal.errors import ConfigurationError, SchemaError, StoreUnavailableError
 from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.dialects.database import VERSION_TABLE
-from jeeves_journal.stores.dialects.offline import OfflineTarget
+from jeeves_journal.stores.dialects.urls import Target
 from jeeves_journal.stores.models import NAMING_CONVENTION, metadata
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ async def run_command(database: Database, name: str, revision: str) -> None:
             await connection.run_sync(run)
 
 
-def printed_ddl(target: OfflineTarget) -> str:
+def printed_ddl(target: Target) -> str:
     """Return what ``alembic upgrade head --sql`` prints.
 
     Raises:
@@ -56,7 +56,7 @@ def printed_ddl(target: OfflineTarget) -> str:
     from alembic import command
 
     printed = io.StringIO()
-    config = _config(dialect=target.dialect, schema=target.schema)
+    config = _config(dialect=target.dialect, schema=target.settings.schema)
     config.output_buffer = printed
     # Bounded, since that upgrade may be waiting for the event loop that this call blocks.
     if not _alembic_is_used.acquire(timeout=_LONGEST_WAIT):

@@ -101,6 +101,7 @@ def test_it_makes_no_file(sqlite_url: str, tmp_path: Path) -> None:
     [
         ("nonsense://x", {}, "nonsense"),
         ("memory://", {}, "memory"),
+        ("sqlite://host/x.db", {}, "host"),
         ("no url", {}, "sqlite:///path"),
         ("sqlite:///x.db", {"schema": "elsewhere"}, "schema"),
         ("postgresql://x/y?nonsense=1", {}, "nonsense"),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import parse_qsl, unquote_to_bytes
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import POSTGRES_OPTIONS, Settings, StoreOptions, read_settings
 from jeeves_journal.stores.dialects.database import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
+from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
+from jeeves_journal.stores.dialects.urls import Target, parse_dsn, parse_url
 from jeeves_journal.stores.statements import Kind
 
 if TYPE_CHECKING:
@@ -32,11 +32,6 @@ __all__ = [
     "driver_error",
 ]
 
-ACCEPTED_URLS: Final = "memory://, sqlite:///path, sqlite+aiosqlite:///:memory:, postgresql:// or postgres://"
-_SQLITE_SCHEMES: Final = ("sqlite", "sqlite+aiosqlite")
-_POSTGRES_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
-
-
 # Connections of a caller are counted by the caller.
 _BORROWED_POSTGRES_OPTIONS: Final = tuple(
     name for name in POSTGRES_OPTIONS if name not in ("pool_size", "max_overflow")
@@ -49,21 +44,7 @@ def database_for_url(url: str, options: StoreOptions) -> Database:
     Raises:
         ConfigurationError: The scheme or an option is unknown, or the driver is not installed.
     """
-    scheme, rest = _split(url)
-    if scheme in _SQLITE_SCHEMES:
-        return _sqlite_for_url(rest, options)
-    if scheme in _POSTGRES_SCHEMES:
-        return _postgres_for_url(rest, options, any_setting=False)
-    raise ConfigurationError(f"the URL's scheme {scheme!r} is unknown", f"pass {ACCEPTED_URLS}")
-
-
-def _split(url: object) -> tuple[str, str]:
-    if not isinstance(url, str):
-        raise ConfigurationError(f"the URL is not a str but {type(url).__name__}", f"pass {ACCEPTED_URLS}")
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        raise ConfigurationError("this is not a URL", f"pass {ACCEPTED_URLS}")
-    return scheme, rest
+    return _database(parse_url(url, options))
 
 
 def database_for_dsn(dsn: str, options: StoreOptions) -> Database:
@@ -72,12 +53,7 @@ def database_for_dsn(dsn: str, options: StoreOptions) -> Database:
     Raises:
         ConfigurationError: It names no Postgres, or an option cannot be used.
     """
-    scheme, rest = _split(dsn)
-    # As forgiving as asyncpg, whose parser of URLs is urllib's.
-    scheme = scheme.strip().lower()
-    if scheme not in _POSTGRES_SCHEMES:
-        raise ConfigurationError(f"the URL's scheme {scheme!r} is not Postgres's", "pass postgresql:// or postgres://")
-    return _postgres_for_url(rest, options, any_setting=True)
+    return _database(parse_dsn(dsn, options))
 
 
 def database_for_path(path: Path, options: StoreOptions) -> Database:
@@ -127,18 +103,10 @@ def database_for_pool(pool: object, options: StoreOptions, *, close_pool: bool) 
     return PooledPostgres(cast("Pool", pool), settings, close_pool=close_pool)
 
 
-def _sqlite_for_url(rest: str, options: StoreOptions) -> Database:
-    location, _, query = rest.partition("?")
-    host, _, path = location.partition("/")
-    if host:
-        raise ConfigurationError("a SQLite URL has no host", "write sqlite:///relative.db or sqlite:////absolute.db")
-    settings = read_settings(options, dict(parse_qsl(query, keep_blank_values=True)))
-    try:
-        # Bytes, since a name that is not UTF-8 comes as surrogates from os.listdir, and is a legal name.
-        encoded = os.fsencode(path)
-    except UnicodeEncodeError:
-        raise ConfigurationError("the path holds a character that no file's name can", "percent-encode it") from None
-    return _sqlite(os.fsdecode(unquote_to_bytes(encoded)), settings)
+def _database(target: Target) -> Database:
+    if isinstance(target.place, PostgresURL):
+        return _postgres(target.place, target.settings)
+    return _sqlite(target.place, target.settings)
 
 
 def _sqlite(path: str, settings: Settings) -> Database:
@@ -152,13 +120,11 @@ def _sqlite(path: str, settings: Settings) -> Database:
     return SqliteFile(Path(path), settings)
 
 
-def _postgres_for_url(rest: str, options: StoreOptions, *, any_setting: bool) -> Database:
+def _postgres(url: PostgresURL, settings: Settings) -> Database:
     _require("asyncpg")
-    from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
     from jeeves_journal.stores.dialects.postgres_own import OwnPostgres
 
-    url = PostgresURL(rest, any_setting=any_setting)
-    return OwnPostgres(url, read_settings(options, url.options, accepted=POSTGRES_OPTIONS))
+    return OwnPostgres(url, settings)
 
 
 def _require(driver: str) -> None:
