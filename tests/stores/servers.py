@@ -122,6 +122,34 @@ async def hanging_up_once(url: str, word: bytes) -> AsyncIterator[str]:
         await server.wait_closed()
 
 
+@asynccontextmanager
+async def slow_to_hang_up(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """The URL of a way to a server on which the end of a connection never arrives, and an event that tells of it."""
+    parts = urlsplit(url)
+    hung_up = asyncio.Event()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, end: asyncio.Event) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        end.set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(parts.hostname, parts.port)
+        writers.extend((writer, to_server))
+        await asyncio.gather(pass_on(reader, to_server, asyncio.Event()), pass_on(from_server, writer, hung_up))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl(), hung_up
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+        await server.wait_closed()
+
+
 def closed_port() -> int:
     """Return a port on which nobody listens."""
     with socket.socket() as probe:

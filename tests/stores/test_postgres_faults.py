@@ -20,6 +20,8 @@ from tests.stores.servers import (
     hanging_up_once,
     locked_tables,
     silent_server,
+    slow_to_hang_up,
+    terminate_backends,
 )
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +80,11 @@ async def test_a_server_that_speaks_something_else():
     assert isinstance(error, StoreUnavailableError | ConfigurationError)
 
 
-@pytest.mark.parametrize("call", [put, lambda store: store.get_step("s", "n"), lambda store: store.get_steps("s")])
+@pytest.mark.parametrize(
+    "call",
+    [put, lambda store: store.get_step("s", "n"), lambda store: store.get_steps("s")],
+    ids=["put", "get", "get_steps"],
+)
 async def test_a_table_that_somebody_locked_is_waited_for_in_time_and_serves_again_afterwards(
     migrated_postgres_url: str, call: Call
 ):
@@ -90,6 +96,23 @@ async def test_a_table_that_somebody_locked_is_waited_for_in_time_and_serves_aga
         for number in range(3):
             await store.put_step("s", "n", number)
             assert await recorded(store, "s", "n") == number
+
+
+@pytest.mark.parametrize(
+    "call",
+    [put, lambda store: store.get_step("s", "n"), lambda store: store.get_steps("s")],
+    ids=["put", "get", "get_steps"],
+)
+async def test_a_connection_that_the_server_ended_is_replaced_before_its_end_arrives(
+    migrated_postgres_url: str, call: Call
+):
+    async with slow_to_hang_up(migrated_postgres_url) as (url, hung_up):
+        store = JournalStore.from_url(url)
+        await call(store)
+        await asyncio.to_thread(terminate_backends, migrated_postgres_url)
+        await hung_up.wait()
+        await call(store)
+    await store.aclose()
 
 
 async def test_many_callers_of_a_locked_table_all_fail_in_time(migrated_postgres_url: str):
