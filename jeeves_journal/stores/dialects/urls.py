@@ -72,6 +72,10 @@ def _split(url: object) -> tuple[str, str]:
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ConfigurationError("this is not a URL", f"pass {_ACCEPTED}")
+    if scheme == "memory":
+        raise ConfigurationError(
+            "a memory:// journal has no tables", "pass sqlite:///path, postgresql:// or postgres://"
+        )
     dialect = _DIALECTS.get(scheme)
     if dialect is None:
         raise ConfigurationError(f"the URL's scheme {scheme!r} is unknown", f"pass {_ACCEPTED}")
