@@ -37,8 +37,10 @@ def run_on(connection: Connection, schema: str | None) -> None:
 def run_from_command_line() -> None:
     """Run on the database that the command line, the environment or the ini file names."""
     arguments = context.get_x_argument(as_dictionary=True)
-    named = arguments.get("url") or os.environ.get("JEEVES_JOURNAL_URL") or config.get_main_option("sqlalchemy.url")
-    url, schema = named or "", arguments.get("schema")
+    # One that is there and empty, as from a secret that is not set, must not let the next one be upgraded in its place.
+    named = arguments.get("url"), os.environ.get("JEEVES_JOURNAL_URL"), config.get_main_option("sqlalchemy.url")
+    url = next((url for url in named if url is not None), "")
+    schema = arguments.get("schema")
     if config.config_file_name is not None:
         fileConfig(config.config_file_name, disable_existing_loggers=False)
     if context.is_offline_mode():

@@ -104,6 +104,23 @@ def test_the_url_is_taken_from_x_then_the_environment_then_the_ini(tmp_path: Pat
     assert files_opened(None, {}) == {"journal.db"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [
+        (("-x", "url=", "upgrade", "head"), {"JEEVES_JOURNAL_URL": "sqlite:///environment.db"}),
+        (("upgrade", "head"), {"JEEVES_JOURNAL_URL": ""}),
+    ],
+    ids=["-x url=", "JEEVES_JOURNAL_URL="],
+)
+def test_an_empty_url_is_refused_and_no_other_database_is_upgraded_in_its_place(
+    arguments: tuple[str, ...], env: dict[str, str], tmp_path: Path
+) -> None:
+    ended = alembic("-c", str(CHECKOUT / "alembic.ini"), *arguments, cwd=tmp_path, env=env)
+    assert ended.returncode != 0
+    assert "not a URL" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_url_of_offline_sql_is_taken_from_the_same_places(tmp_path: Path) -> None:
     ini = ("-c", str(CHECKOUT / "alembic.ini"), "upgrade", "head", "--sql")
     postgres = {"JEEVES_JOURNAL_URL": "postgresql://somewhere/x"}
