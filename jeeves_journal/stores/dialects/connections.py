@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,6 +17,10 @@ from jeeves_journal.stores.dialects.database import Database
 
 Driver = TypeVar("Driver")
 """aiosqlite's or asyncpg's own connection."""
+
+
+# Seconds after which what should take none is given up.
+_PATIENCE: Final = 1.0
 
 
 class _Lease(NamedTuple, Generic[Driver]):
@@ -47,33 +51,51 @@ class Connections(ABC, Generic[Driver]):
 class EngineConnections(Connections[Driver]):
     """Connections of a SQLAlchemy engine."""
 
-    def __init__(self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool], *, timeout: float
+    ) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
             engine: What opens them.
             terminated: Terminates a driver's connection that cannot be trusted any more after this error, and returns
                 whether it did.
+            timeout: Seconds that connecting may take.
         """
         self._engine = engine
         self._terminated = terminated
+        self._timeout = timeout
 
-    async def _connected(self) -> AsyncConnection:
+    async def _connected(self) -> _Lease[Driver]:
         """Return a new connection of the engine.
 
-        Connecting is not interrupted: a driver that is cancelled on the way loses the connection that it has half made,
-        and nobody closes it.
+        Connecting is not interrupted at once: a driver that is cancelled on the way loses the connection that it has
+        half made, and nobody closes it.
         """
-        connecting = asyncio.ensure_future(_start(self._engine))
+        connecting = asyncio.ensure_future(self._start())
         try:
             return await asyncio.shield(connecting)
         except asyncio.CancelledError:
-            while not connecting.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([connecting])
+            await _end(connecting)
             if not connecting.cancelled() and connecting.exception() is None:
-                await connecting.result().close()
+                await self._close(connecting.result())
             raise
+
+    async def _start(self) -> _Lease[Driver]:
+        # SQLAlchemy asks a few things of its own over the first connection, and waits for the answers without a bound.
+        async with asyncio.timeout(self._timeout):
+            connection = await self._engine.connect()
+            return _Lease(connection, await _driver_of(connection))
+
+    async def _close(self, lease: _Lease[Driver]) -> None:
+        """Close a connection, or terminate it where nobody answers to that."""
+        closing = asyncio.ensure_future(lease.connection.close())
+        try:
+            await asyncio.wait([closing], timeout=_PATIENCE)
+        finally:
+            if not closing.done():
+                self._terminated(lease.driver, asyncio.CancelledError())
+            await _end(closing)
 
 
 class KeptConnections(EngineConnections[Driver]):
@@ -84,17 +106,24 @@ class KeptConnections(EngineConnections[Driver]):
     """
 
     def __init__(
-        self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool], *, keep: int, most: int
+        self,
+        engine: AsyncEngine,
+        terminated: Callable[[Driver, BaseException], bool],
+        *,
+        timeout: float,
+        keep: int,
+        most: int,
     ) -> None:
         """Prepare; see ``EngineConnections``.
 
         Args:
-            engine: What opens them.
+            engine: See ``EngineConnections``.
             terminated: See ``EngineConnections``.
+            timeout: See ``EngineConnections``.
             keep: How many connections are kept while nobody uses them.
             most: How many may be in use at once. Who comes later waits.
         """
-        super().__init__(engine, terminated)
+        super().__init__(engine, terminated, timeout=timeout)
         self._keep = keep
         self._most = most
         self._in_use = 0
@@ -122,7 +151,7 @@ class KeptConnections(EngineConnections[Driver]):
             elif len(self._idle) < self._keep:
                 self._idle.append(lease)
             else:
-                await lease.connection.close()
+                await self._close(lease)
         finally:
             self._one_less()
 
@@ -132,18 +161,18 @@ class KeptConnections(EngineConnections[Driver]):
         self._in_use += 1
         try:
             if len(self._idle) + self._in_use > self._most:
-                await self._idle.pop().connection.close()
-            connection = await self._connected()
+                await self._close(self._idle.pop())
+            lease = await self._connected()
             try:
-                yield connection
+                yield lease.connection
             finally:
-                await connection.close()
+                await self._close(lease)
         finally:
             self._one_less()
 
     async def close(self) -> None:
         while self._idle:
-            await self._idle.pop().connection.close()
+            await self._close(self._idle.pop())
         await self._engine.dispose()
 
     def forget(self) -> list[Driver]:
@@ -155,11 +184,10 @@ class KeptConnections(EngineConnections[Driver]):
         self._free.release()
 
     async def _open(self) -> _Lease[Driver]:
-        connection = await self._connected()
-        lease: _Lease[Driver] = _Lease(connection, await _driver_of(connection))
-        if connection.sync_connection is not None:
+        lease = await self._connected()
+        if lease.connection.sync_connection is not None:
             # The pool would complain about a connection that is still lent when a store is never closed.
-            connection.sync_connection.detach()
+            lease.connection.sync_connection.detach()
         return lease
 
 
@@ -204,8 +232,15 @@ class BorrowedConnections(EngineConnections[Driver]):
         """Leave the engine to the caller."""
 
 
-async def _start(engine: AsyncEngine) -> AsyncConnection:
-    return await engine.connect()
+async def _end(work: asyncio.Future[Any]) -> None:
+    """Wait until work has ended, however often this is cancelled; cancel it if it does not end soon."""
+    patience: float | None = _PATIENCE
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([work], timeout=patience)
+            if not work.done():
+                work.cancel()
+                patience = None
 
 
 async def _driver_of(connection: AsyncConnection) -> Any:

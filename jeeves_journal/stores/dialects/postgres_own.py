@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
@@ -39,7 +41,8 @@ class OwnPostgres(PostgresDatabase):
             hide_parameters=True,
         )
         most = self.settings.pool_size + self.settings.max_overflow
-        return KeptConnections(engine, terminated, keep=self.settings.pool_size, most=most)
+        timeout = self.settings.timeout
+        return KeptConnections(engine, terminated, timeout=timeout, keep=self.settings.pool_size, most=most)
 
     async def _connect_driver(self) -> Driver:
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
@@ -58,14 +61,13 @@ class OwnPostgres(PostgresDatabase):
             what = f"{self.describe()}: the file cannot be read that the URL names as {unreadable[0]}"
             raise ConfigurationError(what, "correct the path, or let this process read the file") from error
         self._was_reached = True
+        connecting = asyncio.current_task()
+        if connecting is not None:
+            # Until SQLAlchemy has asked all that it asks of a new connection, nobody else knows of this one.
+            connecting.add_done_callback(partial(_terminate_unless_connected, driver))
         # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
         if not self.settings.pgbouncer:
-            try:
-                await driver.execute(self._write_settings(is_local=False))
-            except BaseException:
-                # Nobody else knows of it yet.
-                driver.terminate()
-                raise
+            await driver.execute(self._write_settings(is_local=False))
         return driver
 
     def _abandon_driver(self, driver: Driver) -> None:
@@ -81,3 +83,8 @@ class OwnPostgres(PostgresDatabase):
 
     def _durable_transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
         return super()._durable_transaction(driver) if self.settings.pgbouncer else nullcontext()
+
+
+def _terminate_unless_connected(driver: Driver, connecting: asyncio.Task[Any]) -> None:
+    if connecting.cancelled() or connecting.exception() is not None:
+        driver.terminate()

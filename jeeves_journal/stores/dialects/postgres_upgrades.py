@@ -18,6 +18,9 @@ from jeeves_journal.stores.models import metadata
 # "jeeves" as a number: what every upgrade of a journal locks, so that one runs at a time in a database.
 _UPGRADE_LOCK: Final = 0x6A6565766573
 
+# Seconds, so that a lock that is not to be had is told from a server that does not answer.
+_GRACE: Final = 1.0
+
 _BOUNDS: Final = "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
 _SET_BOUNDS: Final = (
     "SELECT set_config('lock_timeout', :lock_timeout, :is_local), "
@@ -28,14 +31,16 @@ _SET_BOUNDS: Final = (
 @asynccontextmanager
 async def session_lock(connection: AsyncConnection, patience: float) -> AsyncGenerator[None]:
     """Hold the upgrade lock beyond single transactions, so that a revision may commit under it."""
-    await connection.execution_options(isolation_level="AUTOCOMMIT")
-    before = (await connection.execute(text(_BOUNDS))).one()
-    usable = False
+    usable, before = False, ("0", "0")
     try:
-        await _wait_for_lock(connection, "pg_try_advisory_lock", patience)
-        await _set_bounds(connection, f"{patience:g}s", "0", is_local=False)
-        await connection.commit()
-        await connection.execution_options(isolation_level="READ COMMITTED")
+        async with asyncio.timeout(patience + _GRACE):
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            lock_timeout, statement_timeout = (await connection.execute(text(_BOUNDS))).one()
+            before = lock_timeout, statement_timeout
+            await _wait_for_lock(connection, "pg_try_advisory_lock", patience)
+            await _set_bounds(connection, f"{patience:g}s", "0", is_local=False)
+            await connection.commit()
+            await connection.execution_options(isolation_level="READ COMMITTED")
         yield
         await connection.commit()
         usable = True
@@ -44,17 +49,18 @@ async def session_lock(connection: AsyncConnection, patience: float) -> AsyncGen
         raise
     finally:
         # After a cancellation, or where the connection is lost, the server lets go of the lock with the connection.
-        if not (usable and await _let_go(connection, *before)):
+        if not (usable and await _let_go(connection, before, patience)):
             await connection.invalidate()
 
 
-async def _let_go(connection: AsyncConnection, lock_timeout: str, statement_timeout: str) -> bool:
+async def _let_go(connection: AsyncConnection, bounds: tuple[str, str], patience: float) -> bool:
     """Leave the connection as it was, and return whether that was possible."""
     try:
-        await connection.rollback()
-        await _set_bounds(connection, lock_timeout, statement_timeout, is_local=False)
-        await connection.execute(text(f"SELECT pg_advisory_unlock({_UPGRADE_LOCK})"))
-        await connection.commit()
+        async with asyncio.timeout(patience):
+            await connection.rollback()
+            await _set_bounds(connection, *bounds, is_local=False)
+            await connection.execute(text(f"SELECT pg_advisory_unlock({_UPGRADE_LOCK})"))
+            await connection.commit()
     except Exception:
         return False
     return True
@@ -63,9 +69,10 @@ async def _let_go(connection: AsyncConnection, lock_timeout: str, statement_time
 @asynccontextmanager
 async def transaction_lock(connection: AsyncConnection, patience: float) -> AsyncGenerator[None]:
     """Hold the upgrade lock for one transaction: PgBouncer gives the next one another server connection."""
-    await connection.execution_options(isolation_level="READ COMMITTED")
-    await _wait_for_lock(connection, "pg_try_advisory_xact_lock", patience)
-    await _set_bounds(connection, f"{patience:g}s", "0", is_local=True)
+    async with asyncio.timeout(patience + _GRACE):
+        await connection.execution_options(isolation_level="READ COMMITTED")
+        await _wait_for_lock(connection, "pg_try_advisory_xact_lock", patience)
+        await _set_bounds(connection, f"{patience:g}s", "0", is_local=True)
     yield
     await connection.commit()
 

@@ -109,7 +109,7 @@ class SqliteFile(OwnSqlite):
         self._log = Path(f"{self.path.resolve()}-wal")
         engine = self._start_engine(str(self.path))
         # One to write and one to read meanwhile.
-        connections = KeptConnections(engine, never_terminated, keep=2, most=2)
+        connections = KeptConnections(engine, never_terminated, timeout=self.settings.timeout, keep=2, most=2)
         if create:
             try:
                 async with connections.lease() as driver:
@@ -177,7 +177,7 @@ class SqliteMemory(OwnSqlite):
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
         # One connection for everybody: with a shared cache, a reader and a writer would lock each other out of a table.
         engine = self._start_engine(self._name, uri="true", **_SHARED)
-        return KeptConnections(engine, never_terminated, keep=1, most=1)
+        return KeptConnections(engine, never_terminated, timeout=self.settings.timeout, keep=1, most=1)
 
     async def finish(self) -> None:
         self._let_go()

@@ -1,0 +1,84 @@
+"""A network that goes silent while a store connects or upgrades: no call and no close outlives the timeout by much."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from jeeves_journal import JournalStore, StoreUnavailableError
+from tests.stores.servers import faster_than
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def silent_after(url: str, messages: int) -> AsyncIterator[str]:
+    """The URL of a way to the server on which only so many pieces of data arrive, and nothing after them."""
+    parts = urlsplit(url)
+    passed = 0
+    visits: set[asyncio.Task[None] | None] = set()
+
+    async def relay(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        nonlocal passed
+        while data := await source.read(65536):
+            passed += 1
+            if passed <= messages:
+                target.write(data)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.add(asyncio.current_task())
+        from_server, to_server = await asyncio.open_connection(parts.hostname, parts.port)
+        try:
+            # Until the store hangs up: the server hears of it, and hangs up too.
+            async with asyncio.TaskGroup() as group:
+                answers = group.create_task(relay(from_server, writer))
+                await relay(reader, to_server)
+                answers.cancel()
+        except* ConnectionError:
+            pass
+        finally:
+            for end in (writer, to_server):
+                end.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    credentials = parts.netloc.rpartition("@")[0]
+    try:
+        yield parts._replace(netloc=f"{credentials}@127.0.0.1:{server.sockets[0].getsockname()[1]}").geturl()
+    finally:
+        server.close()
+        await asyncio.wait_for(asyncio.gather(*filter(None, visits)), 5)
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("messages", range(3, 45, 6))
+async def test_connecting_and_closing_end_though_the_server_falls_silent_on_the_way(
+    migrated_postgres_url: str, messages: int
+):
+    async with silent_after(migrated_postgres_url, messages) as url:
+        store = JournalStore.from_url(url, timeout=0.5)
+        with faster_than(0.5 + 2):
+            try:
+                while True:
+                    await store.put_step("s", "n", messages)
+            except StoreUnavailableError:
+                pass
+        with faster_than(2 * 0.5 + 2):
+            await store.aclose()
+
+
+@pytest.mark.parametrize("messages", range(9, 90, 12))
+async def test_an_upgrade_can_be_ended_though_the_server_falls_silent_on_the_way(postgres_url: str, messages: int):
+    async with silent_after(postgres_url, messages) as url:
+        store = JournalStore.from_url(url, timeout=0.5)
+        with faster_than(3 + 4):
+            try:
+                # The DDL itself has no bound: it may have much to do.
+                async with asyncio.timeout(3):
+                    await store.init_schema()
+            except (StoreUnavailableError, TimeoutError):
+                pass
+            await store.aclose()
