@@ -48,7 +48,14 @@ def check_key(label: str, key: object) -> str:
 
 def check_keys(session_id: object, step_name: object) -> tuple[str, str]:
     """Return both keys as plain ``str``; see ``check_key``."""
+    # Nearly every call is let through here, in half the time.
+    if type(session_id) is str and type(step_name) is str and _is_plain(session_id) and _is_plain(step_name):
+        return session_id, step_name
     return check_key("session_id", session_id), check_key("step_name", step_name)
+
+
+def _is_plain(key: str) -> bool:
+    return 0 < len(key) <= MAX_KEY_BYTES and key.isascii() and "\0" not in key
 
 
 def _refused(label: str, reason: str) -> InvalidKeyError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import Any, Final
+from typing import Any, Final, cast
 
 # The highest protocol of Python 3.11, the oldest that JeevesAgent runs on.
 PROTOCOL: Final = 5
@@ -22,6 +22,15 @@ class PickleCodec:
     def loads(self, payload: bytes | memoryview) -> Any:
         """Return the value of a pickle."""
         return pickle.loads(payload)
+
+
+_PLAIN: Final = frozenset({str, bytes, int, float, bool, type(None)})
+
+
+def is_plain(value: object) -> bool:
+    """Return whether a value is of a type, or a list of values of types, whose pickles always load again."""
+    kind = type(value)
+    return kind in _PLAIN or (kind is list and _PLAIN.issuperset(map(type, cast("list[object]", value))))
 
 
 def ends_like_a_pickle(data: bytes) -> bool:

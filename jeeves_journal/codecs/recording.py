@@ -15,7 +15,7 @@ from jeeves_journal.codecs.footer import (
     has_footer,
     plain_tail,
 )
-from jeeves_journal.codecs.pickling import PickleCodec, ends_like_a_pickle, load_whole_pickle
+from jeeves_journal.codecs.pickling import PickleCodec, ends_like_a_pickle, is_plain, load_whole_pickle
 from jeeves_journal.errors import DecodeError, EncodeError, IntegrityError
 from jeeves_journal.records import JournalEntry
 
@@ -26,6 +26,7 @@ class RecordCodec:
     def __init__(self, *, max_value_bytes: int, codec: Codec | None = None) -> None:
         """Prepare for one codec, pickle by default; ``max_value_bytes`` bounds the payload."""
         self._codec: Codec = codec or PickleCodec()
+        self._is_pickle = type(self._codec) is PickleCodec
         self._max_value_bytes = max_value_bytes
         self._tail = plain_tail(self._codec.id)
 
@@ -47,7 +48,8 @@ class RecordCodec:
             raise EncodeError(what, remedy, session_id, step_name)
         try:
             # Some values encode and then fail to decode, for one an exception whose __init__ takes more than a message.
-            self._codec.loads(payload)
+            if not (self._is_pickle and is_plain(value)):
+                self._codec.loads(payload)
         except Exception as error:
             what = f"a value of type {_type_name(value)} can be encoded but not decoded again"
             remedy = f"give its class what the {self._codec.id} codec needs, or return something else"

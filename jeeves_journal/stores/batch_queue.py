@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from itertools import chain, islice, takewhile
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 LARGE_BYTES: Final = 1024 * 1024
@@ -36,9 +37,15 @@ class Batch(list[Item]):
 
     Attributes:
         is_large: Whether it is one call that travels alone.
+        keys: Its calls' keys, where their order matters.
     """
 
-    is_large = False
+    __slots__ = ("is_large", "keys")
+
+    def __init__(self, items: Iterable[Item] = (), *, is_large: bool = False) -> None:
+        super().__init__(items)
+        self.is_large = is_large
+        self.keys: set[Hashable] = set()
 
 
 class BatchQueue(Generic[Item]):
@@ -75,19 +82,13 @@ class BatchQueue(Generic[Item]):
         self._most_bytes_under_way = most_bytes_under_way
         self._small: deque[Item] = deque()
         self._large: deque[Item] = deque()
-        # For each key that is queued or on its way: where its next call has to wait, and how many of it there are.
-        self._places: dict[Hashable, tuple[deque[Item], int]] = {}
-        self._keys_on_their_way: set[Hashable] = set()
-        self._batches_on_their_way = 0
-        self._large_is_on_its_way = False
+        # Large ones among the small, behind a small one of their key.
+        self._large_among_small = 0
         self._large_was_last = False
+        self.on_their_way: list[Batch[Item]] = []
+        """The batches that have left and not come back."""
         self._under_way = 0
         self._bytes_under_way = 0
-
-    @property
-    def under_way(self) -> int:
-        """How many calls are queued or on their way."""
-        return self._under_way
 
     @property
     def is_full(self) -> bool:
@@ -97,47 +98,48 @@ class BatchQueue(Generic[Item]):
     @property
     def may_leave(self) -> bool:
         """Whether there is room on the way for a batch of those that wait."""
-        return bool(self._small and self._rooms_for_small()) or bool(self._large and self._room_for_large())
+        return bool(self._small and self._rooms_for_small() > 0) or bool(self._large and self._room_for_large())
+
+    @property
+    def queued(self) -> Iterable[Item]:
+        """The calls that have not left."""
+        return chain(self._small, self._large)
 
     def add(self, item: Item) -> None:
         """Queue a call."""
-        size = self._size(item.call)
         self._under_way += 1
+        if self._size_of is None:
+            self._small.append(item)
+            return
+        size = self._size_of(item.call)
         self._bytes_under_way += size
-        queue = self._large if size > LARGE_BYTES else self._small
-        if self._key_of is not None:
-            key = self._key_of(item.call)
-            queue, count = self._places.get(key, (queue, 0))
-            self._places[key] = queue, count + 1
-        queue.append(item)
+        if size > LARGE_BYTES:
+            self._add_large(item)
+        elif self._large_under_way() and self._is_behind_large(item):
+            self._large.append(item)
+        else:
+            self._small.append(item)
 
     def take(self) -> Batch[Item]:
         """Return the calls that leave now, in order; none if none may."""
         batch: Batch[Item] = Batch()
         # In turn, where the small ones have to wait for the large ones.
         if self._large and self._room_for_large() and not (self._large_was_last and self._small):
-            self._fill(batch, self._large, 1)
+            batch = self._departing(self._large, 1)
             batch.is_large = bool(batch)
         rooms = self._rooms_for_small()
-        if not batch and rooms:
+        if not batch and self._small and rooms > 0:
             # Those that are free share what waits.
             share = max(-(-len(self._small) // rooms), _FEWEST_PER_TRIP)
-            self._fill(batch, self._small, min(share, self._most))
+            batch = self._departing(self._small, min(share, self._most))
         if batch:
-            self._batches_on_their_way += 1
-            self._large_is_on_its_way |= batch.is_large
+            self.on_their_way.append(batch)
             self._large_was_last = batch.is_large and not self._large_beside
-            if self._key_of is not None:
-                self._keys_on_their_way.update(self._key_of(item.call) for item in batch)
         return batch
 
     def landed(self, batch: Batch[Item]) -> None:
         """Note that a batch has come back, and let go of its calls."""
-        self._batches_on_their_way -= 1
-        if batch.is_large:
-            self._large_is_on_its_way = False
-        if self._key_of is not None:
-            self._keys_on_their_way.difference_update(self._key_of(item.call) for item in batch)
+        self.on_their_way = [other for other in self.on_their_way if other is not batch]
         self._let_go(batch)
 
     def clear(self) -> list[Item]:
@@ -145,40 +147,74 @@ class BatchQueue(Generic[Item]):
         dropped = [*self._small, *self._large]
         self._small.clear()
         self._large.clear()
+        self._large_among_small = 0
         self._let_go(dropped)
         return dropped
 
-    def _fill(self, batch: Batch[Item], queue: deque[Item], most: int) -> None:
-        while queue and len(batch) < most:
-            call = queue[0].call
-            if self._key_of is not None and self._key_of(call) in self._keys_on_their_way:
+    def _add_large(self, item: Item) -> None:
+        key_of = self._key_of
+        if key_of is not None:
+            key = key_of(item.call)
+            if any(key_of(other.call) == key for other in self._small):
+                self._large_among_small += 1
+                self._small.append(item)
                 return
-            is_large = self._size(call) > LARGE_BYTES
-            if batch and is_large:
-                return
-            batch.append(queue.popleft())
-            if is_large:
-                return
+        self._large.append(item)
+
+    def _large_under_way(self) -> bool:
+        return bool(self._large) or any(batch.is_large for batch in self.on_their_way)
+
+    def _is_behind_large(self, item: Item) -> bool:
+        key_of = self._key_of
+        if key_of is None:
+            return False
+        key = key_of(item.call)
+        return any(key_of(other.call) == key for other in self._large)
+
+    def _departing(self, queue: deque[Item], most: int) -> Batch[Item]:
+        """Return the first of a queue that may leave together, up to so many."""
+        count = min(len(queue), most)
+        if self._large_among_small or queue is self._large:
+            count = self._until_large(queue, count)
+        batch = Batch(islice(queue, count))
+        # Where there is one way only, nothing can overtake on it.
+        if self._key_of is not None and (self._large_beside or self._at_once > 1):
+            batch.keys = {self._key_of(item.call) for item in batch}
+            if any(not batch.keys.isdisjoint(other.keys) for other in self.on_their_way):
+                self._cut_before_overtaking(batch, self._key_of)
+        for item in batch:
+            queue.popleft()
+            if self._large_among_small and queue is self._small and self._is_large(item):
+                self._large_among_small -= 1
+        return batch
+
+    def _until_large(self, queue: deque[Item], most: int) -> int:
+        """Return how many calls stand before the first large one, or 1 where that stands first."""
+        for count, item in enumerate(islice(queue, most)):
+            if self._is_large(item):
+                return max(count, 1)
+        return most
+
+    def _cut_before_overtaking(self, batch: Batch[Item], key_of: Callable[[Any], Hashable]) -> None:
+        """Leave behind the first call that has an earlier one of its key on its way, and all after it."""
+        taken = set[Hashable]().union(*(other.keys for other in self.on_their_way))
+        kept = list(takewhile(lambda item: key_of(item.call) not in taken, batch))
+        batch[:] = kept
+        batch.keys = {key_of(item.call) for item in kept}
 
     def _let_go(self, items: list[Item]) -> None:
         self._under_way -= len(items)
         if self._size_of is not None:
-            self._bytes_under_way -= sum(self._size(item.call) for item in items)
-        if self._key_of is not None:
-            for item in items:
-                key = self._key_of(item.call)
-                queue, count = self._places.pop(key)
-                if count > 1:
-                    self._places[key] = queue, count - 1
+            self._bytes_under_way -= sum([self._size_of(item.call) for item in items])
 
     def _rooms_for_small(self) -> int:
-        beside = self._large_beside and self._large_is_on_its_way
-        return self._at_once - self._batches_on_their_way + beside
+        rooms = self._at_once - len(self.on_their_way)
+        return rooms + 1 if self._large_beside and any(batch.is_large for batch in self.on_their_way) else rooms
 
     def _room_for_large(self) -> bool:
-        if self._large_is_on_its_way:
+        if any(batch.is_large for batch in self.on_their_way):
             return False
-        return self._large_beside or self._batches_on_their_way < self._at_once
+        return self._large_beside or len(self.on_their_way) < self._at_once
 
-    def _size(self, call: Any) -> int:
-        return 0 if self._size_of is None else self._size_of(call)
+    def _is_large(self, item: Item) -> bool:
+        return self._size_of is not None and self._size_of(item.call) > LARGE_BYTES

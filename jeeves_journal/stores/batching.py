@@ -7,16 +7,16 @@ whatever gathered while those before it were on their way. This room knows nothi
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, NamedTuple, TypeVar
+from itertools import chain
+from typing import Generic, NamedTuple, TypeVar
 
 from jeeves_journal.stores.batch_queue import Batch, BatchQueue
 
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
-
-_FEW: Final = 64
 
 
 class Waiting(NamedTuple, Generic[Call, Answer]):
@@ -59,8 +59,7 @@ class Batcher(Generic[Call, Answer]):
         # Callers that are kept out while the queue is full, and how many of them were let in and are about to submit.
         self._kept_out: deque[asyncio.Future[None]] = deque()
         self._let_in = 0
-        # In order of their deadlines, since every call gets the same time: one timer serves them all.
-        self._deadlines: deque[Waiting[Call, Answer]] = deque()
+        # One for all calls, set to the earliest deadline.
         self._timer: asyncio.TimerHandle | None = None
 
     async def room(self) -> float:
@@ -92,7 +91,6 @@ class Batcher(Generic[Call, Answer]):
         self._queue.add(waiting)
         if not self._is_starting and self._queue.may_leave:
             self._start()
-        self._deadlines.append(waiting)
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._expire)
         return waiting.answer
@@ -154,7 +152,6 @@ class Batcher(Generic[Call, Answer]):
                 self._queue.landed(batch)
             # What answered calls hold may be large.
             del batch
-            self._forget_answered()
             self._let_next_in()
 
     def _ended(self, flush: asyncio.Task[None]) -> None:
@@ -181,30 +178,25 @@ class Batcher(Generic[Call, Answer]):
             raise
         except Exception as error:
             answers = [error] * len(wanted)
-        for waiting, answer in zip(wanted, answers, strict=True):
-            if waiting.answer.done():
+        for (call, future, _), answer in zip(wanted, answers, strict=True):
+            if future.done():
                 continue
             if isinstance(answer, Exception):
-                waiting.answer.set_exception(self._fail(answer, waiting.call))
+                future.set_exception(self._fail(answer, call))
             else:
-                waiting.answer.set_result(answer)
-
-    def _forget_answered(self) -> None:
-        """Let go of answered calls, also of those behind one that takes long."""
-        while self._deadlines and self._deadlines[0].answer.done():
-            self._deadlines.popleft()
-        if len(self._deadlines) > 2 * self._queue.under_way + _FEW:
-            self._deadlines = deque(waiting for waiting in self._deadlines if not waiting.answer.done())
+                future.set_result(answer)
 
     def _expire(self) -> None:
         """Give up on the callers whose time is over, and look again when the next one's is."""
         loop = asyncio.get_running_loop()
         self._timer = None
-        self._forget_answered()
-        while self._deadlines:
-            waiting = self._deadlines[0]
-            if waiting.deadline > loop.time():
-                self._timer = loop.call_at(waiting.deadline, self._expire)
-                break
-            waiting.answer.set_exception(self._fail(TimeoutError(), waiting.call))
-            self._forget_answered()
+        now, earliest = loop.time(), math.inf
+        for waiting in chain(self._queue.queued, *self._queue.on_their_way):
+            if waiting.answer.done():
+                continue
+            if waiting.deadline <= now:
+                waiting.answer.set_exception(self._fail(TimeoutError(), waiting.call))
+            else:
+                earliest = min(earliest, waiting.deadline)
+        if earliest < math.inf:
+            self._timer = loop.call_at(earliest, self._expire)

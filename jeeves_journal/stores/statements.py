@@ -13,6 +13,7 @@ from sqlalchemy import (
     Dialect,
     FromClause,
     LargeBinary,
+    TableValuedAlias,
     Text,
     bindparam,
     func,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.types import TypeEngine
 
 from jeeves_journal.stores.models import TIME_TYPE, StepRecord, StreamRecord
 
@@ -84,19 +86,35 @@ def compile_text(statement: ClauseElement, dialect: Dialect, schema: str | None,
 
 
 def read_many(kind: Kind) -> ClauseElement:
-    """Return the SELECT of all the keys in two parallel arrays, ``sessions`` and ``names``; Postgres only.
+    """Return the SELECT of all the keys in two parallel arrays, ``session_ids`` and ``step_names``; Postgres only.
 
-    Returns session_id, step_name, bytes, created_at.
+    Returns the key's position in the arrays, counted from 1, bytes, created_at.
     """
     table = _TABLES[kind]
-    wanted = (
-        func.unnest(bindparam("sessions", type_=ARRAY(Text)), bindparam("names", type_=ARRAY(Text)))
-        .table_valued("session_id", "step_name")
-        .render_derived(name="wanted")
-    )
+    wanted = _rows_of_arrays(Text, Text, names=("session_id", "step_name"), position="position")
     on = (table.c.session_id == wanted.c.session_id) & (table.c.step_name == wanted.c.step_name)
-    columns = (table.c.session_id, table.c.step_name, table.c[_PAYLOADS[kind]], table.c.created_at)
+    columns = (wanted.c.position, table.c[_PAYLOADS[kind]], table.c.created_at)
     return select(*columns).select_from(table.join(wanted, on))
+
+
+def upsert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> ClauseElement:
+    """Return the upsert of all the rows in four parallel arrays, in which no key may stand twice; Postgres only."""
+    payload = _PAYLOADS[kind]
+    columns = ("session_id", "step_name", payload, "created_at")
+    rows = _rows_of_arrays(Text, Text, LargeBinary, TIME_TYPE, names=columns)
+    statement = insert(_TABLES[kind]).from_select(list(columns), select(*(rows.c[name] for name in columns)))
+    return _over_earlier(statement, payload)
+
+
+MANY_KEYS: Final = ("session_ids", "step_names")
+MANY_ROWS: Final = (*MANY_KEYS, "payloads", "created_ats")
+
+
+def _rows_of_arrays(
+    *types: type[TypeEngine[Any]] | TypeEngine[Any], names: tuple[str, ...], position: str | None = None
+) -> TableValuedAlias:
+    arrays = (bindparam(name, type_=ARRAY(each)) for name, each in zip(MANY_ROWS, types, strict=False))
+    return func.unnest(*arrays).table_valued(*names, with_ordinality=position).render_derived(name="given")
 
 
 _ROW_PARAMETERS: Final = ("session_id", "step_name", "data", "created_at")
@@ -118,6 +136,10 @@ def _upsert(kind: Kind, insert: Callable[[Any], SqliteInsert | PostgresInsert]) 
             "created_at": bindparam("created_at", type_=TIME_TYPE),
         }
     )
+    return _over_earlier(statement, payload)
+
+
+def _over_earlier(statement: SqliteInsert | PostgresInsert, payload: str) -> ClauseElement:
     return statement.on_conflict_do_update(
         index_elements=["session_id", "step_name"],
         set_={payload: statement.excluded[payload], "created_at": statement.excluded["created_at"]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -113,6 +113,7 @@ class KeptConnections(EngineConnections[Driver]):
         timeout: float,
         keep: int,
         most: int,
+        prepare: Callable[[Driver], Awaitable[object]] | None = None,
     ) -> None:
         """Prepare; see ``EngineConnections``.
 
@@ -122,10 +123,12 @@ class KeptConnections(EngineConnections[Driver]):
             timeout: See ``EngineConnections``.
             keep: How many connections are kept while nobody uses them.
             most: How many may be in use at once. Who comes later waits.
+            prepare: Sets up a connection that is about to be kept.
         """
         super().__init__(engine, terminated, timeout=timeout)
         self._keep = keep
         self._most = most
+        self._prepare = prepare
         self._in_use = 0
         self._free = asyncio.Semaphore(most)
         self._idle: list[_Lease[Driver]] = []
@@ -188,6 +191,12 @@ class KeptConnections(EngineConnections[Driver]):
         if lease.connection.sync_connection is not None:
             # The pool would complain about a connection that is still lent when a store is never closed.
             lease.connection.sync_connection.detach()
+        if self._prepare is not None:
+            try:
+                await self._prepare(lease.driver)
+            except BaseException:
+                await self._close(lease)
+                raise
         return lease
 
 

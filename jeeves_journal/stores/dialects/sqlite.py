@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
@@ -56,15 +56,16 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
             for kind, of_kind in groupby(sorted(rows, key=attrgetter("kind")), key=attrgetter("kind"))
         ]
         async with self.connections.lease() as driver:
-            await on_thread(driver, lambda connection: self._commit(connection, batches))
+            await self._run(driver, lambda connection: self._commit(connection, batches))
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         def read_all(connection: sqlite3.Connection) -> list[Stored | None]:
             with _plain_rows(connection):
-                return [connection.execute(_STATEMENTS.read[key.kind], key[1:]).fetchone() for key in keys]
+                execute = connection.cursor().execute
+                return [execute(_STATEMENTS.read[key.kind], key[1:]).fetchone() for key in keys]
 
         async with self.connections.lease() as driver:
-            return await on_thread(driver, read_all)
+            return await self._run(driver, read_all)
 
     async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
         def read_all(connection: sqlite3.Connection) -> list[SessionRow]:
@@ -76,7 +77,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
                 return whole or connection.execute(_STATEMENTS.read_session_within, bounded).fetchall()
 
         async with self.connections.lease() as driver:
-            return await on_thread(driver, read_all)
+            return await self._run(driver, read_all)
 
     async def schema_state(self) -> SchemaState:
         def look(connection: sqlite3.Connection) -> SchemaState:
@@ -88,7 +89,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
             return SchemaState(names.issuperset(TABLE_NAMES[kind] for kind in KINDS), found[0] if found else None)
 
         async with self.connections.lease() as driver:
-            return await on_thread(driver, look)
+            return await self._run(driver, look)
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:
@@ -103,6 +104,10 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
             await connection.commit()
+
+    async def _run(self, driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function on the driver's thread."""
+        return await on_thread(driver, work)
 
     def explain(self, error: BaseException) -> JournalError:
         return explain(error, self.describe())
@@ -211,16 +216,12 @@ def _lenient(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
 
 
-def begin(connection: sqlite3.Connection) -> None:
-    """Take the write lock from the start, so that waiting for it is what the busy timeout is for."""
+def commit(connection: sqlite3.Connection, batches: Batches) -> None:
+    """Write batches in one transaction; runs on the driver's thread.
+
+    The write lock is taken from the start: to wait for it later could end in a deadlock, which SQLite refuses.
+    """
     connection.execute("BEGIN IMMEDIATE")
-
-
-def commit(
-    connection: sqlite3.Connection, batches: Batches, begin: Callable[[sqlite3.Connection], None] = begin
-) -> None:
-    """Write batches in one transaction; runs on the driver's thread."""
-    begin(connection)
     try:
         for text, rows in batches:
             connection.executemany(text, rows)
@@ -246,16 +247,16 @@ async def on_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connec
     raw: sqlite3.Connection = private._conn
     if not private._running:
         raise StoreClosedError("the connection was closed during the call", "make the call again")
-    running: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    running = _OnThread[T](loop=asyncio.get_running_loop())
     private._tx.put_nowait((running, lambda: work(raw)))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        while not running.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([running])
-        running.exception()
-        raise
+    return await running
+
+
+class _OnThread(asyncio.Future[T]):
+    """The result of what runs on a thread. A task that waits for it is cancelled when it is there, and not before."""
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
 
 
 def never_terminated(driver: aiosqlite.Connection, error: BaseException) -> bool:

@@ -6,9 +6,11 @@ import asyncio
 import sqlite3
 import time
 import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -22,12 +24,18 @@ from jeeves_journal.stores.dialects.connections import Connections, KeptConnecti
 from jeeves_journal.stores.dialects.sqlite import FULL, Batches, SqliteDatabase, commit, never_terminated, on_thread
 from jeeves_journal.stores.dialects.sqlite_file import FileIdentity, prepare_file
 
+T = TypeVar("T")
+
 _SHARED: Final = {"mode": "memory", "cache": "shared"}
 
 # The share of the timeout for which a lock is waited for.
 _BUSY_SHARE: Final = 0.8
 # Seconds. About what a batch takes.
 _BETWEEN_TRIES: Final = 0.0005
+
+# A checkpoint takes several times as long as a commit, which has to wait for it. Of SQLite's default, 1,000 pages, one
+# commit in a few dozen is late; of this, one in hundreds. The log may take 32 MB of disk.
+_PAGES_BETWEEN_CHECKPOINTS: Final = 8_000
 
 
 class OwnSqlite(SqliteDatabase):
@@ -57,33 +65,34 @@ class OwnSqlite(SqliteDatabase):
             connect_args={"timeout": self._patience},
             hide_parameters=True,
         )
-        event.listen(engine.sync_engine, "connect", _sync_fully)
+        event.listen(engine.sync_engine, "connect", _set_up)
         return engine
 
+    def _kept(self, engine: AsyncEngine, most: int) -> KeptConnections[aiosqlite.Connection]:
+        timeout = self.settings.timeout
+        return KeptConnections(engine, never_terminated, timeout=timeout, keep=most, most=most, prepare=_wait_ourselves)
+
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
-        commit(connection, batches, self._begin)
+        commit(connection, batches)
 
-    def _begin(self, connection: sqlite3.Connection) -> None:
-        """Take the write lock soon after another process lets go of it.
+    async def _run(self, driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await on_thread(driver, partial(self._patiently, work))
 
-        SQLite's busy handler asks less and less often, at last every 100 ms. A process that writes batch after batch
-        would keep the lock from this one for many of them.
+    def _patiently(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        """Do work again until nobody holds a lock on what it needs; runs on the driver's thread.
+
+        SQLite's own busy handler asks less and less often, at last every 100 ms. A process that writes batch after
+        batch would keep the lock from this one for many of them.
         """
         deadline = time.monotonic() + self._patience
-        connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            while True:
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError as error:
-                    if not _is_busy(error) or time.monotonic() > deadline:
-                        raise
-                    # There is nothing to wait on but time: the lock is the file system's.
-                    time.sleep(_BETWEEN_TRIES)
-                else:
-                    return
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {int(1000 * self._patience)}")
+        while True:
+            try:
+                return work(connection)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+            # There is nothing to wait on but time: the lock is the file system's.
+            time.sleep(_BETWEEN_TRIES)
 
 
 class SqliteFile(OwnSqlite):
@@ -109,11 +118,11 @@ class SqliteFile(OwnSqlite):
         self._log = Path(f"{self.path.resolve()}-wal")
         engine = self._start_engine(str(self.path))
         # One to write and one to read meanwhile.
-        connections = KeptConnections(engine, never_terminated, timeout=self.settings.timeout, keep=2, most=2)
+        connections = self._kept(engine, 2)
         if create:
             try:
                 async with connections.lease() as driver:
-                    await on_thread(driver, self._use_wal)
+                    await self._run(driver, self._use_wal)
                 if self._identity is None or self._identity.database != expected:
                     what = f"{self.describe()} was deleted or replaced while it was opened"
                     raise StoreUnavailableError(what, "try again")
@@ -139,18 +148,7 @@ class SqliteFile(OwnSqlite):
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Turn WAL mode on; runs on the driver's thread."""
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            except sqlite3.OperationalError as error:
-                # Several first opens at once: SQLite answers BUSY without calling its busy handler, since waiting could
-                # deadlock. There is nothing to wait on but time.
-                if not _is_busy(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-            else:
-                break
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             remedy = "choose a path on a local disk that this process may write"
             raise ConfigurationError(f"{self.path} cannot be put into WAL mode", remedy)
@@ -177,15 +175,21 @@ class SqliteMemory(OwnSqlite):
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
         # One connection for everybody: with a shared cache, a reader and a writer would lock each other out of a table.
         engine = self._start_engine(self._name, uri="true", **_SHARED)
-        return KeptConnections(engine, never_terminated, timeout=self.settings.timeout, keep=1, most=1)
+        return self._kept(engine, 1)
 
     async def finish(self) -> None:
         self._let_go()
 
 
-def _sync_fully(connection: Any, record: object) -> None:
+async def _wait_ourselves(driver: aiosqlite.Connection) -> None:
+    """Turn off SQLite's busy handler on a connection whose work is done patiently."""
+    await on_thread(driver, lambda connection: connection.execute("PRAGMA busy_timeout = 0"))
+
+
+def _set_up(connection: Any, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA synchronous = {FULL}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BETWEEN_CHECKPOINTS}")
     cursor.close()
 
 
