@@ -29,6 +29,10 @@ from tests.servers.postgres import PostgresServer, execute, fresh_database
 _CHECKOUT: Final = Path(__file__).parents[1]
 
 
+# As Postgres comes; the tests' servers are smaller, since many run side by side.
+_SERVER: Final = {"shared_buffers": "128MB"}
+
+
 class Effort(NamedTuple):
     """How long to measure, for figures or only to see that it works."""
 
@@ -54,7 +58,7 @@ async def main() -> None:
     results: list[Result] = []
     others: dict[str, float] = {}
     # One folder for the files of both: on the disk of the checkout, since a temporary folder may be in memory.
-    with PostgresServer() as server, tempfile.TemporaryDirectory(dir=_CHECKOUT, prefix=".bench-") as name:
+    with PostgresServer(_SERVER) as server, tempfile.TemporaryDirectory(dir=_CHECKOUT, prefix=".bench-") as name:
         folder = Path(name)
         if arguments.only != "others":
             async with sqlite_sides(folder) as sqlite, postgres_sides(server) as postgres:

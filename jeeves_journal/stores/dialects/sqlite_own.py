@@ -33,9 +33,8 @@ _BUSY_SHARE: Final = 0.8
 # Seconds. About what a batch takes.
 _BETWEEN_TRIES: Final = 0.0005
 
-# A checkpoint takes several times as long as a commit, which has to wait for it. Of SQLite's default, 1,000 pages, one
-# commit in a few dozen is late; of this, one in hundreds. The log may take 32 MB of disk.
-_PAGES_BETWEEN_CHECKPOINTS: Final = 8_000
+# A commit that has to do a checkpoint is late by as much as the checkpoint is large. SQLite's default is 1,000.
+_PAGES_BETWEEN_CHECKPOINTS: Final = 500
 
 
 class OwnSqlite(SqliteDatabase):
