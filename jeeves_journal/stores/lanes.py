@@ -51,14 +51,14 @@ class Lanes:
         # Holds on to the database until these lanes are gone, so that a store that nobody closed is taken apart in
         # order: first the closing that asyncio does, then the connections.
         self._last_resort = weakref.finalize(self, _abandon_after, self.loop, database)
-        timeout, at_once = database.settings.timeout, database.batches_at_once
+        timeout = database.settings.timeout
         self._writes: Batcher[Row, None] = Batcher(
             self._write,
             self._fail,
             BatchQueue(
                 most=_MOST_PER_BATCH,
-                at_once=at_once,
-                large_beside=at_once > 1,
+                at_once=database.writes_at_once,
+                large_beside=database.writes_at_once > 1,
                 key_of=itemgetter(0, 1, 2),
                 size_of=lambda row: len(row.data),
                 most_under_way=_MOST_PUTS,
@@ -67,7 +67,10 @@ class Lanes:
             timeout=timeout,
         )
         self.reads: Batcher[Key, Stored | None] = Batcher(
-            self._read, self._fail, BatchQueue(most=_MOST_PER_BATCH, at_once=at_once), timeout=timeout
+            self._read,
+            self._fail,
+            BatchQueue(most=_MOST_PER_BATCH, at_once=database.reads_at_once),
+            timeout=timeout,
         )
         self.sessions: Batcher[SessionQuery, list[SessionRow]] = Batcher(
             self._read_session, self._fail, BatchQueue(most=1), timeout=timeout

@@ -12,12 +12,16 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     FromClause,
+    Integer,
     LargeBinary,
     TableValuedAlias,
     Text,
     bindparam,
+    column,
     func,
+    literal_column,
     select,
+    values,
 )
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
@@ -104,6 +108,34 @@ def upsert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> ClauseEl
     rows = _rows_of_arrays(Text, Text, LargeBinary, TIME_TYPE, names=columns)
     statement = insert(_TABLES[kind]).from_select(list(columns), select(*(rows.c[name] for name in columns)))
     return _over_earlier(statement, payload)
+
+
+def read_listed(kind: Kind, count: int) -> ClauseElement:
+    """Return the SELECT of so many keys, given one after the other: session_id, step_name, session_id, ...
+
+    Returns the key's position, counted from 0, bytes, created_at; for a key that is not there the latter two are NULL.
+    """
+    table = _TABLES[kind]
+    wanted = (
+        values(column("position", Integer), column("session_id", Text), column("step_name", Text), name="wanted")
+        .data(
+            [
+                (literal_column(str(position), Integer), _key(f"session_id_{position}"), _key(f"step_name_{position}"))
+                for position in range(count)
+            ]
+        )
+        .cte()
+    )
+    on = (table.c.session_id == wanted.c.session_id) & (table.c.step_name == wanted.c.step_name)
+    # An outer join, since SQLite takes its left side first: it would be free to scan the table for an inner one.
+    return select(wanted.c.position, table.c[_PAYLOADS[kind]], table.c.created_at).select_from(
+        wanted.outerjoin(table, on)
+    )
+
+
+def listed_parameters(count: int) -> list[str]:
+    """Return the names of that statement's parameters."""
+    return [f"{key}_{position}" for position in range(count) for key in ("session_id", "step_name")]
 
 
 MANY_KEYS: Final = ("session_ids", "step_names")

@@ -74,8 +74,10 @@ class Database(ABC):
 
     reopens: bool = True
     """Whether it may be opened again in another event loop. A caller's engine belongs to its own."""
-    batches_at_once: int = 1
-    """How many batches of one kind of call it works on at once without making one wait for another."""
+    reads_at_once: int = 1
+    """How many batches of reads it works on at once without making one wait for another."""
+    writes_at_once: int = 1
+    """How many batches of writes, likewise."""
     creates_tables: bool = False
     """Whether first use creates or upgrades the tables unless an option says otherwise."""
 

@@ -74,7 +74,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     """Postgres, however its connections are come by."""
 
     # While the server works on one batch, the next is got ready for it. More would make batches small.
-    batches_at_once = 2
+    reads_at_once = writes_at_once = 2
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

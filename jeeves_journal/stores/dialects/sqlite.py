@@ -11,12 +11,13 @@ import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiosqlite
-from sqlalchemy import StaticPool
+from sqlalchemy import Dialect, StaticPool
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -34,12 +35,24 @@ from jeeves_journal.stores.dialects.database import (
     Stored,
 )
 from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain
-from jeeves_journal.stores.statements import KINDS, TABLE_NAMES, Statements
+from jeeves_journal.stores.statements import (
+    KINDS,
+    TABLE_NAMES,
+    Kind,
+    Statements,
+    compile_text,
+    listed_parameters,
+    read_listed,
+)
 
 T = TypeVar("T")
 Batches: TypeAlias = list[tuple[str, list[tuple[Any, ...]]]]
 
-_STATEMENTS: Final = Statements.compiled_for(aiosqlite_dialect.dialect(), sqlite.insert)
+_DIALECT: Final[Dialect] = aiosqlite_dialect.dialect()
+_STATEMENTS: Final = Statements.compiled_for(_DIALECT, sqlite.insert)
+
+_MOST_LISTED: Final = 64
+"""How many keys one SELECT asks for."""
 
 # https://sqlite.org/pragma.html#pragma_synchronous: below FULL, a commit in WAL mode is not synced at all.
 FULL: Final = 2
@@ -61,8 +74,9 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         def read_all(connection: sqlite3.Connection) -> list[Stored | None]:
             with _plain_rows(connection):
-                execute = connection.cursor().execute
-                return [execute(_STATEMENTS.read[key.kind], key[1:]).fetchone() for key in keys]
+                if len(keys) == 1:
+                    return [connection.execute(_STATEMENTS.read[keys[0].kind], keys[0][1:]).fetchone()]
+                return _read_many(connection, keys)
 
         async with self.connections.lease() as driver:
             return await self._run(driver, read_all)
@@ -179,6 +193,26 @@ class _SharedConnection(BorrowedConnections[aiosqlite.Connection]):
                 raise SharedTransactionError
         async with super().lend() as connection:
             yield connection
+
+
+def _read_many(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[Stored | None]:
+    records: list[Stored | None] = [None] * len(keys)
+    for kind in KINDS:
+        places = [place for place, key in enumerate(keys) if key.kind == kind]
+        for first in range(0, len(places), _MOST_LISTED):
+            part = places[first : first + _MOST_LISTED]
+            # In few sizes, since each has a statement of its own. What is left over is NULL, which equals nothing.
+            size = 1 << (len(part) - 1).bit_length()
+            listed = [text for place in part for text in keys[place][1:]] + [None] * (2 * (size - len(part)))
+            for position, data, created_at in connection.execute(_read_listed(kind, size), listed):
+                if data is not None:
+                    records[part[position]] = data, created_at
+    return records
+
+
+@cache
+def _read_listed(kind: Kind, count: int) -> str:
+    return compile_text(read_listed(kind, count), _DIALECT, None, *listed_parameters(count))
 
 
 @contextmanager

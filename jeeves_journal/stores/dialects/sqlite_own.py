@@ -97,6 +97,9 @@ class OwnSqlite(SqliteDatabase):
 class SqliteFile(OwnSqlite):
     """A SQLite file, in WAL mode."""
 
+    # SQLite reads on both cores at once, where Python alone would not.
+    reads_at_once = 2
+
     def __init__(self, path: Path, settings: Settings) -> None:
         """Name the file; nothing is opened or made yet."""
         super().__init__(settings)
@@ -116,8 +119,8 @@ class SqliteFile(OwnSqlite):
         # SQLite puts it beside the file itself, and not beside a link to it.
         self._log = Path(f"{self.path.resolve()}-wal")
         engine = self._start_engine(str(self.path))
-        # One to write and one to read meanwhile.
-        connections = self._kept(engine, 2)
+        # One to write, and others to read meanwhile.
+        connections = self._kept(engine, 1 + self.reads_at_once)
         if create:
             try:
                 async with connections.lease() as driver:
