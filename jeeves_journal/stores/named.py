@@ -58,7 +58,7 @@ class PostgresJournalStore(SQLAlchemyJournalStore):
 
         Args:
             dsn: A Postgres URL.
-            min_size: Connections that are kept open, at least one.
+            min_size: Not used but checked: one connection is opened now, others when they are needed.
             max_size: Connections that may be open at once.
             **options: See ``StoreOptions``.
 
@@ -69,8 +69,8 @@ class PostgresJournalStore(SQLAlchemyJournalStore):
         if not 0 <= min_size <= max_size or max_size < 1:
             what = f"min_size={min_size} and max_size={max_size} cannot be used"
             raise ConfigurationError(what, "pass sizes with 0 <= min_size <= max_size and max_size of at least 1")
-        kept = max(min_size, 1)
-        options = {"pool_size": kept, "max_overflow": max_size - kept, **options}
+        # As asyncpg's pool does: what was once opened is kept, or every second batch would connect anew.
+        options = {"pool_size": max_size, "max_overflow": 0, **options}
         store = cls.over(database_for_dsn(dsn, options))
         await store._connect()
         return store

@@ -12,9 +12,16 @@ from typing import Any
 
 import pytest
 
-from jeeves_journal import EncodeError, InMemoryJournalStore, JournalStore, ManagedJournalStore, StoreUnavailableError
+from jeeves_journal import (
+    EncodeError,
+    InMemoryJournalStore,
+    JournalStore,
+    ManagedJournalStore,
+    PostgresJournalStore,
+    StoreUnavailableError,
+)
 from jeeves_journal.testing.calls import recorded
-from tests.stores.servers import most_backends
+from tests.stores.servers import backends, most_backends
 
 pytestmark = pytest.mark.anyio
 
@@ -121,6 +128,20 @@ async def test_no_more_connections_are_used_than_the_pool_may_have(migrated_post
             return asyncio.ensure_future(asyncio.gather(*puts, *gets, store.put_step("s", "large", LARGE)))
 
         assert await most_backends(migrated_postgres_url, work) == 1
+
+
+async def test_connections_are_kept_for_the_next_batch(postgres_url: str):
+    store = await PostgresJournalStore.connect(postgres_url, min_size=1, max_size=10)
+    await store.init_schema()
+    kept: list[set[int]] = []
+    for burst in range(3):
+        names = [f"{burst} {number}" for number in range(100)]
+        await asyncio.gather(*(store.put_step("s", name, 1) for name in names), store.get_steps("s"))
+        await asyncio.gather(*(store.get_step("s", name) for name in names))
+        kept.append(set(backends(postgres_url)))
+    assert len(kept[0]) > 1
+    assert kept[0] <= kept[1] <= kept[2]
+    await store.aclose()
 
 
 async def test_callers_that_are_kept_out_are_told_when_the_database_hangs(tmp_path: Path):
