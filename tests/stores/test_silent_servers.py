@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,6 +21,7 @@ async def silent_after(url: str, messages: int) -> AsyncIterator[str]:
     parts = urlsplit(url)
     passed = 0
     visits: set[asyncio.Task[None] | None] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def relay(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         nonlocal passed
@@ -32,17 +33,14 @@ async def silent_after(url: str, messages: int) -> AsyncIterator[str]:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         visits.add(asyncio.current_task())
         from_server, to_server = await asyncio.open_connection(parts.hostname, parts.port)
-        try:
-            # Until the store hangs up: the server hears of it, and hangs up too.
-            async with asyncio.TaskGroup() as group:
-                answers = group.create_task(relay(from_server, writer))
-                await relay(reader, to_server)
-                answers.cancel()
-        except* ConnectionError:
-            pass
-        finally:
-            for end in (writer, to_server):
-                end.close()
+        writers.extend((writer, to_server))
+        answers = asyncio.ensure_future(relay(from_server, writer))
+        with suppress(ConnectionError):
+            await relay(reader, to_server)
+        to_server.close()
+        with suppress(ConnectionError):
+            await answers
+        writer.close()
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     credentials = parts.netloc.rpartition("@")[0]
@@ -50,6 +48,9 @@ async def silent_after(url: str, messages: int) -> AsyncIterator[str]:
         yield parts._replace(netloc=f"{credentials}@127.0.0.1:{server.sockets[0].getsockname()[1]}").geturl()
     finally:
         server.close()
+        # What the driver itself leaves behind: it asks over another connection to cancel a statement.
+        for writer in writers:
+            writer.close()
         await asyncio.wait_for(asyncio.gather(*filter(None, visits)), 5)
         await server.wait_closed()
 

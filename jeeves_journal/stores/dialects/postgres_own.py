@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 from sqlalchemy import NullPool
@@ -19,6 +19,24 @@ from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, te
 from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
 
 _connect: Callable[..., Awaitable[Driver]] = cast("Any", asyncpg).connect
+
+# Seconds that saying goodbye may take.
+_PATIENCE: Final = 1.0
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """A connection that is closed in time, also where nobody answers.
+
+    asyncpg first asks the server over another connection to cancel what runs, and waits for that without a bound. Some
+    versions of SQLAlchemy close a connection so whose statement was cancelled.
+    """
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's signature
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await super().close(timeout=timeout)  # pyright: ignore[reportUnknownMemberType]  # no types there
+        except TimeoutError:
+            self.terminate()
 
 
 class OwnPostgres(PostgresDatabase):
@@ -47,7 +65,9 @@ class OwnPostgres(PostgresDatabase):
     async def _connect_driver(self) -> Driver:
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
         try:
-            driver: Driver = await _connect(self._url.reveal(), timeout=self.settings.timeout, **without_cache)
+            driver: Driver = await _connect(
+                self._url.reveal(), timeout=self.settings.timeout, connection_class=_Connection, **without_cache
+            )
         except (ValueError, TypeError, OverflowError) as error:
             # Also asyncpg's ClientConfigurationError; a port over 65,535 overflows.
             raise ConfigurationError(
