@@ -147,9 +147,10 @@ class Lanes:
                 await self._closer.aclose()
             raise
 
-    async def attempt(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do work on the open database, again if a passing fault ends it, within the timeout."""
-        deadline = self.loop.time() + self._database.settings.timeout
+    async def attempt(self, work: Callable[[], Awaitable[T]], deadline: float | None = None) -> T:
+        """Do work on the open database, again if a passing fault ends it, until the deadline or within the timeout."""
+        if deadline is None:
+            deadline = self._deadline()
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -165,7 +166,7 @@ class Lanes:
 
     async def _write(self, rows: Sequence[Row]) -> Sequence[Exception | None]:
         try:
-            await self.attempt(lambda: self._database.write(rows))
+            await self._write_in_time(rows)
         except Exception as error:
             if len(rows) == 1 or isinstance(self._database.translate(error), _SHARED_ERRORS):
                 raise
@@ -176,16 +177,23 @@ class Lanes:
 
     async def _write_alone(self, row: Row) -> Exception | None:
         try:
-            await self.attempt(lambda: self._database.write([row]))
+            await self._write_in_time([row])
         except Exception as error:
             return error
         return None
+
+    async def _write_in_time(self, rows: Sequence[Row]) -> None:
+        deadline = self._deadline()
+        await self.attempt(lambda: self._database.write(rows, deadline), deadline)
 
     async def _read(self, keys: Sequence[Key]) -> Sequence[Stored | None]:
         return await self.attempt(lambda: self._database.read(keys))
 
     async def _read_session(self, queries: Sequence[SessionQuery]) -> Sequence[list[SessionRow]]:
         return [await self.attempt(partial(self._database.read_session, *query)) for query in queries]
+
+    def _deadline(self) -> float:
+        return self.loop.time() + self._database.settings.timeout
 
     def _fail(self, error: Exception, call: Row | Key | SessionQuery) -> Exception:
         step_name = None if isinstance(call, SessionQuery) else call.step_name

@@ -11,10 +11,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from jeeves_journal import JournalStore, SqliteJournalStore, StoreUnavailableError
+from jeeves_journal import JournalStore, PostgresJournalStore, SqliteJournalStore, StoreUnavailableError
 from jeeves_journal.testing.calls import recorded
 
 pytestmark = pytest.mark.anyio
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 async def test_on_sqlite_a_put_that_timed_out_behind_a_long_read_stays_behind(tmp_path: Path):
@@ -51,16 +53,51 @@ async def test_on_postgres_a_put_that_timed_out_on_a_lock_is_over_before_it_is_a
         await holder.execute("SELECT * FROM journal_steps FOR UPDATE")
         with pytest.raises(StoreUnavailableError):
             await store.put_step("s", "n", "given up on")
-        waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        assert await holder.fetchval(waiting) == 0
+        assert await holder.fetchval(WAITING) == 0
         again = asyncio.ensure_future(store.put_step("s", "n", "again"))
         await asyncio.sleep(0)
         await transaction.rollback()
         await again
         assert await recorded(store, "s", "n") == "again"
     await holder.close()
+
+
+async def test_on_postgres_a_put_that_was_tried_again_is_over_before_it_is_answered(migrated_postgres_url: str):
+    holder, watcher = [await asyncpg.connect(migrated_postgres_url) for _ in range(2)]
+    async with JournalStore.from_url(migrated_postgres_url, timeout=1) as store:
+        await store.put_step("s", "n", "first")
+        async with holder.transaction():
+            await holder.execute("SELECT * FROM journal_steps FOR UPDATE")
+            given_up = asyncio.ensure_future(store.put_step("s", "n", "given up on"))
+            await asyncio.sleep(0.6)
+            assert await watcher.fetchval(WAITING.replace("count(*)", "count(pg_terminate_backend(pid))")) == 1
+            with pytest.raises(StoreUnavailableError):
+                await given_up
+            assert await watcher.fetchval(WAITING) == 0
+    for connection in (holder, watcher):
+        await connection.close()
+
+
+async def test_on_postgres_streams_that_waited_for_steps_are_over_before_they_are_answered(postgres_url: str):
+    pool = await asyncpg.create_pool(postgres_url, min_size=1, max_size=1)
+    holders = [await asyncpg.connect(postgres_url) for _ in range(2)]
+    for store in (JournalStore.from_url(postgres_url, timeout=1), PostgresJournalStore(pool, timeout=1)):
+        async with store:
+            await store.init_schema()
+            await asyncio.gather(store.put_step("s", "n", "first"), store.put_stream("s", "n", ["first"]))
+            steps, streams = (holder.transaction() for holder in holders)
+            await steps.start()
+            await streams.start()
+            await holders[0].execute("SELECT * FROM journal_steps FOR UPDATE")
+            await holders[1].execute("SELECT * FROM journal_streams FOR UPDATE")
+            puts = asyncio.gather(store.put_step("s", "n", 2), store.put_stream("s", "n", [2]), return_exceptions=True)
+            await asyncio.sleep(0.6)
+            await steps.rollback()
+            assert StoreUnavailableError in map(type, await puts)
+            assert await holders[0].fetchval(WAITING) == 0
+            await streams.rollback()
+    for holder in holders:
+        await holder.close()
 
 
 async def test_a_sqlite_file_that_is_replaced_before_the_first_put_takes_none(tmp_path: Path):

@@ -113,8 +113,14 @@ class Database(ABC):
         """Give back what outlives an event loop. ``open`` must not follow."""
 
     @abstractmethod
-    async def write(self, rows: Sequence[Row]) -> None:
-        """Commit these rows, each over an earlier one with its key, and return once they are durable."""
+    async def write(self, rows: Sequence[Row], deadline: float) -> None:
+        """Commit these rows, each over an earlier one with its key, and return once they are durable.
+
+        Args:
+            rows: The last one of a key counts.
+            deadline: When the caller gives up, in the event loop's time. Nothing may be written after it, whatever
+                becomes of the connection: it would overwrite what is put next.
+        """
 
     @abstractmethod
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:

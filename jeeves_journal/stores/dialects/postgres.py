@@ -6,6 +6,7 @@ SELECT over two.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cache
@@ -81,10 +82,11 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         self._was_reached = False
         self._compiled = _compiled(settings.schema)
 
-    async def write(self, rows: Sequence[Row]) -> None:
-        async with self.connections.lease() as driver, self._durable_transaction(driver):
+    async def write(self, rows: Sequence[Row], deadline: float) -> None:
+        async with self.connections.lease() as driver:
             if len(rows) == 1:
-                await driver.execute(self._compiled.one.upsert[rows[0].kind], *rows[0][1:])
+                async with self._durable_transaction(driver, deadline):
+                    await driver.execute(self._compiled.one.upsert[rows[0].kind], *rows[0][1:])
                 return
             for kind in KINDS:
                 # The last one of a key counts, and no statement may touch a row twice.
@@ -92,7 +94,9 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
                 if latest:
                     # Sorted, since two processes that upsert the same keys in different orders deadlock.
                     columns = zip(*(latest[key] for key in sorted(latest)), strict=True)
-                    await driver.execute(self._compiled.upsert_many[kind], *columns)
+                    # One for each statement: the second one may have little of the time left.
+                    async with self._durable_transaction(driver, deadline):
+                        await driver.execute(self._compiled.upsert_many[kind], *columns)
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         async with self.connections.lease() as driver, self._transaction(driver):
@@ -151,15 +155,22 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         quote = _DIALECT.identifier_preparer.quote_identifier
         return quote(table) if schema is None else f"{quote(schema)}.{quote(table)}"
 
-    def _write_settings(self, *, is_local: bool) -> str:
+    def _write_settings(self, seconds: float, *, is_local: bool) -> str:
         """Return the script that makes writes durable and bounded, for a transaction or for a whole connection."""
-        milliseconds = max(int(self.settings.timeout * _SERVER_SHARE * 1000), 1)
+        milliseconds = max(int(seconds * _SERVER_SHARE * 1000), 1)
         scope = "LOCAL" if is_local else "SESSION"
         return _SETTINGS.format(scope=scope, milliseconds=milliseconds, is_local=is_local)
 
-    def _durable_transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
-        """Surround a write so that its commit is synced, and only its: the connection may have other users."""
-        return _transaction_after(driver, self._write_settings(is_local=True))
+    def _durable_transaction(self, driver: Driver, deadline: float) -> AbstractAsyncContextManager[object]:
+        """Surround a write so that it ends in time and its commit is synced."""
+        return self._transaction_of_ours(driver, deadline)
+
+    @asynccontextmanager
+    async def _transaction_of_ours(self, driver: Driver, deadline: float) -> AsyncGenerator[None]:
+        """Set what a write needs for one transaction only: the connection may have other users."""
+        async with driver.transaction():
+            await driver.execute(self._write_settings(seconds_until(deadline), is_local=True))
+            yield
 
     def _transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
         """Surround a read: PgBouncer may hand every statement outside a transaction to another server connection."""
@@ -198,11 +209,9 @@ def _compiled(schema: str | None) -> _Compiled:
     )
 
 
-@asynccontextmanager
-async def _transaction_after(driver: Driver, script: str) -> AsyncGenerator[None]:
-    async with driver.transaction():
-        await driver.execute(script)
-        yield
+def seconds_until(deadline: float) -> float:
+    """Return how much is left until then, in the event loop's time."""
+    return deadline - asyncio.get_running_loop().time()
 
 
 def terminated(driver: Driver, error: BaseException) -> bool:

@@ -15,8 +15,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
-from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, terminated
+from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, seconds_until, terminated
 from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
+
+# The share of the timeout that a statement has to have left. More than the server takes of it.
+_PUNCTUAL_SHARE: Final = 0.9
 
 _connect: Callable[..., Awaitable[Driver]] = cast("Any", asyncpg).connect
 
@@ -87,7 +90,7 @@ class OwnPostgres(PostgresDatabase):
             connecting.add_done_callback(partial(_terminate_unless_connected, driver))
         # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
         if not self.settings.pgbouncer:
-            await driver.execute(self._write_settings(is_local=False))
+            await driver.execute(self._write_settings(self.settings.timeout, is_local=False))
         return driver
 
     def _abandon_driver(self, driver: Driver) -> None:
@@ -101,8 +104,13 @@ class OwnPostgres(PostgresDatabase):
             open_socket.close()
             transport._sock = None
 
-    def _durable_transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
-        return super()._durable_transaction(driver) if self.settings.pgbouncer else nullcontext()
+    def _durable_transaction(self, driver: Driver, deadline: float) -> AbstractAsyncContextManager[object]:
+        # What the connection carries bounds a statement that starts in time. One that comes late, after a retry or a
+        # wait, would still be at work on the server when the next put has been acknowledged.
+        starts_in_time = seconds_until(deadline) > self.settings.timeout * _PUNCTUAL_SHARE
+        if starts_in_time and not self.settings.pgbouncer:
+            return nullcontext()
+        return super()._durable_transaction(driver, deadline)
 
 
 def _terminate_unless_connected(driver: Driver, connecting: asyncio.Task[Any]) -> None:

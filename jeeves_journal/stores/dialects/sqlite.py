@@ -63,7 +63,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     creates_tables = True
 
-    async def write(self, rows: Sequence[Row]) -> None:
+    async def write(self, rows: Sequence[Row], deadline: float) -> None:
         batches = [
             (_STATEMENTS.upsert[kind], [row[1:] for row in of_kind])
             for kind, of_kind in groupby(sorted(rows, key=attrgetter("kind")), key=attrgetter("kind"))
