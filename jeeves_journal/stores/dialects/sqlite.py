@@ -6,7 +6,6 @@ runs as one function on that thread, from BEGIN IMMEDIATE to COMMIT.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -23,7 +22,7 @@ from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from jeeves_journal.errors import JournalError, StoreClosedError
+from jeeves_journal.errors import JournalError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, ConnectedDatabase, Connections
 from jeeves_journal.stores.dialects.database import (
@@ -35,6 +34,7 @@ from jeeves_journal.stores.dialects.database import (
     Stored,
 )
 from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain
+from jeeves_journal.stores.dialects.sqlite_thread import on_thread
 from jeeves_journal.stores.statements import (
     KINDS,
     TABLE_NAMES,
@@ -265,32 +265,6 @@ def commit(connection: sqlite3.Connection, batches: Batches) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-async def on_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Run a function on aiosqlite's thread, in one hop, and return only when it has ended, also if cancelled.
-
-    Nothing can stop it there. A caller that went on would let the next batch, on another connection, overtake this one,
-    and be overwritten by it later.
-
-    aiosqlite offers no public way to do so; SQLAlchemy's dialect reaches into the same queue. A task around aiosqlite's
-    own coroutine would take as long as a read does. The function carries its parameters inside, since aiosqlite logs
-    its arguments at DEBUG.
-    """
-    private: Any = driver
-    raw: sqlite3.Connection = private._conn
-    if not private._running:
-        raise StoreClosedError("the connection was closed during the call", "make the call again")
-    running = _OnThread[T](loop=asyncio.get_running_loop())
-    private._tx.put_nowait((running, lambda: work(raw)))
-    return await running
-
-
-class _OnThread(asyncio.Future[T]):
-    """The result of what runs on a thread. A task that waits for it is cancelled when it is there, and not before."""
-
-    def cancel(self, msg: object = None) -> bool:
-        return False
 
 
 def never_terminated(driver: aiosqlite.Connection, error: BaseException) -> bool:

@@ -21,8 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from jeeves_journal.errors import ConfigurationError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
-from jeeves_journal.stores.dialects.sqlite import FULL, Batches, SqliteDatabase, commit, never_terminated, on_thread
+from jeeves_journal.stores.dialects.sqlite import FULL, Batches, SqliteDatabase, commit, never_terminated
 from jeeves_journal.stores.dialects.sqlite_file import FileIdentity, prepare_file
+from jeeves_journal.stores.dialects.sqlite_thread import on_thread
 
 T = TypeVar("T")
 
