@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 
 from jeeves_journal import JournalStore, StoreUnavailableError
-from tests.stores.servers import faster_than
+from tests.stores.servers import faster_than, silent_server
 
 pytestmark = pytest.mark.anyio
 
@@ -83,3 +84,13 @@ async def test_an_upgrade_can_be_ended_though_the_server_falls_silent_on_the_way
             except (StoreUnavailableError, TimeoutError):
                 pass
             await store.aclose()
+
+
+async def test_a_scope_that_cancels_again_and_again_ends_connecting_as_soon_as_one_cancellation_does():
+    async with silent_server() as port:
+        store = JournalStore.from_url(f"postgresql://u:p@127.0.0.1:{port}/db", timeout=20)
+        with faster_than(3):
+            with anyio.move_on_after(0.1) as scope:
+                await store.init_schema()
+            assert scope.cancelled_caught
+        await store.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -76,9 +76,11 @@ class EngineConnections(Connections[Driver]):
         try:
             return await asyncio.shield(connecting)
         except asyncio.CancelledError:
-            await _end(connecting)
-            if not connecting.cancelled() and connecting.exception() is None:
-                await self._close(connecting.result())
+            try:
+                await _end(connecting)
+            finally:
+                if not connecting.cancelled() and connecting.exception() is None:
+                    await self._close(connecting.result())
             raise
 
     async def _start(self) -> _Lease[Driver]:
@@ -242,14 +244,22 @@ class BorrowedConnections(EngineConnections[Driver]):
 
 
 async def _end(work: asyncio.Future[Any]) -> None:
-    """Wait until work has ended, however often this is cancelled; cancel it if it does not end soon."""
-    patience: float | None = _PATIENCE
+    """Wait until work has ended, however often this is cancelled; cancel it if it does not end soon.
+
+    Raises:
+        asyncio.CancelledError: This was cancelled meanwhile. The work has ended all the same.
+    """
+    # Counted once, since a scope of AnyIO's cancels again in every turn of the loop.
+    impatient = asyncio.get_running_loop().call_later(_PATIENCE, work.cancel)
+    cancelled: asyncio.CancelledError | None = None
     while not work.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait([work], timeout=patience)
-            if not work.done():
-                work.cancel()
-                patience = None
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    impatient.cancel()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _driver_of(connection: AsyncConnection) -> Any:
