@@ -165,26 +165,24 @@ class Lanes:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _write(self, rows: Sequence[Row]) -> Sequence[Exception | None]:
-        try:
-            await self._write_in_time(rows)
-        except Exception as error:
-            if len(rows) == 1 or isinstance(self._database.translate(error), _SHARED_ERRORS):
-                raise
-        else:
+        # Once for all of them: by then every caller has been told something, and others wait for this way.
+        deadline = self._deadline()
+        error = await self._write_together(rows, deadline)
+        if error is None:
             return [None] * len(rows)
+        if len(rows) == 1 or isinstance(self._database.translate(error), _SHARED_ERRORS):
+            raise error
         # One row is at fault, and takes none of the others with it.
-        return [await self._write_alone(row) for row in rows]
+        return [await self._write_together([row], deadline) for row in rows]
 
-    async def _write_alone(self, row: Row) -> Exception | None:
+    async def _write_together(self, rows: Sequence[Row], deadline: float) -> Exception | None:
         try:
-            await self._write_in_time([row])
+            if self.loop.time() >= deadline:
+                raise TimeoutError
+            await self.attempt(lambda: self._database.write(rows, deadline), deadline)
         except Exception as error:
             return error
         return None
-
-    async def _write_in_time(self, rows: Sequence[Row]) -> None:
-        deadline = self._deadline()
-        await self.attempt(lambda: self._database.write(rows, deadline), deadline)
 
     async def _read(self, keys: Sequence[Key]) -> Sequence[Stored | None]:
         return await self.attempt(lambda: self._database.read(keys))

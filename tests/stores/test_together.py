@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from jeeves_journal import (
@@ -156,3 +157,21 @@ async def test_callers_that_are_kept_out_are_told_when_the_database_hangs(tmp_pa
         assert {type(result) for result in results} == {StoreUnavailableError}
         assert "1499" in str(results[-1])
         await store.put_step("s", "n", 1)
+
+
+async def test_a_put_behind_a_bad_one_and_many_locked_ones_can_be_made_again_when_its_time_is_over(
+    migrated_postgres_url: str,
+):
+    holder = await asyncpg.connect(migrated_postgres_url)
+    await holder.execute("ALTER TABLE journal_steps ADD CHECK (step_name <> 'bad')")
+    async with JournalStore.from_url(migrated_postgres_url, timeout=1) as store:
+        locked = [f"locked {number}" for number in range(5)]
+        await asyncio.gather(*(store.put_step("s", name, 1) for name in locked))
+        async with holder.transaction():
+            await holder.execute("SELECT * FROM journal_steps FOR UPDATE")
+            puts = [store.put_step("s", name, 2) for name in ("bad", *locked, "other")]
+            results = await asyncio.gather(*puts, return_exceptions=True)
+            assert type(results[-1]) is StoreUnavailableError
+            await store.put_step("s", "other", 3)
+        assert await recorded(store, "s", "other") == 3
+    await holder.close()
