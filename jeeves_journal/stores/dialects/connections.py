@@ -11,10 +11,6 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from jeeves_journal.errors import StoreClosedError
-from jeeves_journal.options import Settings
-from jeeves_journal.stores.dialects.database import Database
-
 Driver = TypeVar("Driver")
 """aiosqlite's or asyncpg's own connection."""
 
@@ -269,51 +265,3 @@ async def _driver_of(connection: AsyncConnection) -> Any:
 async def _discard(connection: AsyncConnection) -> None:
     await connection.invalidate()
     await connection.close()
-
-
-class ConnectedDatabase(Database, Generic[Driver]):
-    """A database with its connections, while it is open."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._connections: Connections[Driver] | None = None
-
-    @property
-    def connections(self) -> Connections[Driver]:
-        """Where connections come from.
-
-        Raises:
-            StoreClosedError: The database is not open.
-        """
-        if self._connections is None:
-            raise StoreClosedError("the database was closed during the call", "make the call again")
-        return self._connections
-
-    @property
-    def is_open(self) -> bool:
-        return self._connections is not None
-
-    async def open(self, *, create: bool = True) -> None:
-        self._connections = await self._connect(create=create)
-
-    async def close(self) -> None:
-        self.is_ready = False
-        connections, self._connections = self._connections, None
-        if connections is not None:
-            await connections.close()
-
-    def abandon(self) -> None:
-        self.is_ready = False
-        connections, self._connections = self._connections, None
-        for driver in connections.forget() if connections is not None else []:
-            self._abandon_driver(driver)
-
-    async def finish(self) -> None:
-        """Do nothing: connections do not outlive an event loop."""
-
-    @abstractmethod
-    async def _connect(self, *, create: bool) -> Connections[Driver]:
-        """Return where connections come from; see ``open``."""
-
-    def _abandon_driver(self, driver: Driver) -> None:
-        """Let go of a connection whose event loop is gone."""

@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from jeeves_journal.errors import JournalError
 from jeeves_journal.options import Settings
-from jeeves_journal.stores.dialects.connections import BorrowedConnections, ConnectedDatabase, Connections
+from jeeves_journal.stores.dialects.connected import ConnectedDatabase
+from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
 from jeeves_journal.stores.dialects.database import (
     VERSION_TABLE,
     Key,
