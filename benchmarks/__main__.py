@@ -54,7 +54,8 @@ async def main() -> None:
     parser.add_argument("--only", choices=["calls", "others"], help="a part of it; writes nothing into the checkout")
     arguments = parser.parse_args()
     effort = QUICK if arguments.quick else THOROUGH
-    console = Console()
+    # Off a terminal, wide enough for the whole table.
+    console = Console(width=None if sys.stdout.isatty() else 120)
     results: list[Result] = []
     others: dict[str, float] = {}
     # One folder for the files of both: on the disk of the checkout, since a temporary folder may be in memory.

@@ -22,7 +22,7 @@ from jeeves_journal.stores.models import metadata
 
 T = TypeVar("T")
 
-REVISIONS: Final = ("1_journal_tables",)
+REVISIONS: Final = ("1_journal_tables", "1_inline_values")
 """Every revision, oldest first."""
 HEAD: Final = REVISIONS[-1]
 

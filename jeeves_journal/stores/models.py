@@ -29,6 +29,10 @@ KEY_TYPE: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation
 TIME_TYPE: Final[TypeEngine[float]] = Double[float]().with_variant(REAL(), "sqlite")
 
 
+# Values of up to 8 KB stay in their rows as they are: to compress them takes longer than to write them.
+_OPTIONS: Final = {"postgresql_with": {"toast_tuple_target": 8160}}
+
+
 class Base(DeclarativeBase):
     """The declarative base of the journal's tables."""
 
@@ -39,6 +43,7 @@ class StepRecord(Base):
     """One recorded step."""
 
     __tablename__ = "journal_steps"
+    __table_args__ = _OPTIONS
 
     session_id: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
     step_name: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
@@ -51,6 +56,7 @@ class StreamRecord(Base):
     """One recorded stream."""
 
     __tablename__ = "journal_streams"
+    __table_args__ = _OPTIONS
 
     session_id: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
     step_name: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)

@@ -24,6 +24,7 @@ _POSTGRES = {
             ARRAY(SELECT collname::text FROM unnest(indcollation) AS wanted JOIN pg_collation ON oid = wanted)
         FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = {table}
     """,
+    "options": "SELECT unnest(reloptions) FROM pg_class WHERE oid = {table}",
     "triggers": "SELECT tgname FROM pg_trigger WHERE tgrelid = {table}",
 }
 
