@@ -42,9 +42,9 @@ class Batch(list[Item]):
 
     __slots__ = ("is_large", "keys")
 
-    def __init__(self, items: Iterable[Item] = (), *, is_large: bool = False) -> None:
+    def __init__(self, items: Iterable[Item] = ()) -> None:
         super().__init__(items)
-        self.is_large = is_large
+        self.is_large = False
         self.keys: set[Hashable] = set()
 
 
@@ -56,7 +56,6 @@ class BatchQueue(Generic[Item]):
         *,
         most: int,
         at_once: int = 1,
-        large_beside: bool = False,
         key_of: Callable[[Any], Hashable] | None = None,
         size_of: Callable[[Any], int] | None = None,
         most_under_way: int = sys.maxsize,
@@ -66,8 +65,7 @@ class BatchQueue(Generic[Item]):
 
         Args:
             most: How many calls one batch may hold.
-            at_once: How many batches may be on their way at once.
-            large_beside: Whether one large call may be on its way besides.
+            at_once: How many batches may be on their way at once; if several, a large call may be so besides.
             key_of: Calls of one key keep their order. Without it, no order is promised.
             size_of: A call's size in bytes. Without it, all are small.
             most_under_way: How many calls may be queued or on their way before the queue is full.
@@ -75,7 +73,7 @@ class BatchQueue(Generic[Item]):
         """
         self._most = most
         self._at_once = at_once
-        self._large_beside = large_beside
+        self._large_beside = at_once > 1
         self._key_of = key_of
         self._size_of = size_of
         self._most_under_way = most_under_way
@@ -115,7 +113,7 @@ class BatchQueue(Generic[Item]):
         self._bytes_under_way += size
         if size > LARGE_BYTES:
             self._add_large(item)
-        elif self._large_under_way() and self._is_behind_large(item):
+        elif self._large and self._is_behind_large(item):
             self._large.append(item)
         else:
             self._small.append(item)
@@ -161,9 +159,6 @@ class BatchQueue(Generic[Item]):
                 return
         self._large.append(item)
 
-    def _large_under_way(self) -> bool:
-        return bool(self._large) or any(batch.is_large for batch in self.on_their_way)
-
     def _is_behind_large(self, item: Item) -> bool:
         key_of = self._key_of
         if key_of is None:
@@ -178,7 +173,7 @@ class BatchQueue(Generic[Item]):
             count = self._until_large(queue, count)
         batch = Batch(islice(queue, count))
         # Where there is one way only, nothing can overtake on it.
-        if self._key_of is not None and (self._large_beside or self._at_once > 1):
+        if self._key_of is not None and self._at_once > 1:
             batch.keys = {self._key_of(item.call) for item in batch}
             if any(not batch.keys.isdisjoint(other.keys) for other in self.on_their_way):
                 self._cut_before_overtaking(batch, self._key_of)
@@ -208,11 +203,14 @@ class BatchQueue(Generic[Item]):
             self._bytes_under_way -= sum([self._size_of(item.call) for item in items])
 
     def _rooms_for_small(self) -> int:
-        rooms = self._at_once - len(self.on_their_way)
-        return rooms + 1 if self._large_beside and any(batch.is_large for batch in self.on_their_way) else rooms
+        beside = self._large_beside and self._large_is_on_its_way()
+        return self._at_once - len(self.on_their_way) + beside
+
+    def _large_is_on_its_way(self) -> bool:
+        return any(batch.is_large for batch in self.on_their_way)
 
     def _room_for_large(self) -> bool:
-        if any(batch.is_large for batch in self.on_their_way):
+        if self._large_is_on_its_way():
             return False
         return self._large_beside or len(self.on_their_way) < self._at_once
 

@@ -58,7 +58,6 @@ class Lanes:
             BatchQueue(
                 most=_MOST_PER_BATCH,
                 at_once=database.writes_at_once,
-                large_beside=database.writes_at_once > 1,
                 key_of=itemgetter(0, 1, 2),
                 size_of=lambda row: len(row.data),
                 most_under_way=_MOST_PUTS,
@@ -75,6 +74,7 @@ class Lanes:
         self.sessions: Batcher[SessionQuery, list[SessionRow]] = Batcher(
             self._read_session, self._fail, BatchQueue(most=1), timeout=timeout
         )
+        self._all = (self._writes, self.reads, self.sessions)
 
     async def write(self, kind: Kind, session_id: str, step_name: str, encode: Callable[[], bytes]) -> None:
         """Record what ``encode`` returns, once there is room for it."""
@@ -95,12 +95,12 @@ class Lanes:
 
         At once and not in a task, which the end of the loop would interrupt half-way.
         """
-        if not self._opening.locked() and all(lane.is_idle for lane in (self._writes, self.reads, self.sessions)):
+        if not self._opening.locked() and all(lane.is_idle for lane in self._all):
             self.abandon()
 
     async def close(self) -> None:
         """Wait until every call has its answer, then close the database."""
-        for lane in (self._writes, self.reads, self.sessions):
+        for lane in self._all:
             await lane.drain()
         try:
             async with asyncio.timeout(self._database.settings.timeout), self._opening:

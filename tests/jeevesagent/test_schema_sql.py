@@ -9,7 +9,7 @@ import asyncpg
 import jeevesagent.runtime as theirs
 import pytest
 
-from jeeves_journal import PostgresJournalStore, migrations
+from jeeves_journal import JournalStore, PostgresJournalStore, migrations
 from tests.jeevesagent.runtimes import our_store, their_store
 from tests.migrations.catalogue import schema_of
 from tests.migrations.databases import rows_of
@@ -91,3 +91,6 @@ async def test_a_user_who_may_not_create_tables_may_run_it_where_they_are(migrat
         name = url.partition("://")[2].partition(":")[0]
         execute(migrated_postgres_url, f"GRANT ALL ON journal_steps, journal_streams TO {name}")
         await run_schema_sql(url)
+        async with JournalStore.from_url(url) as store:
+            await put_one(store)
+            assert await store.get_stream("s", "stream") == [1]

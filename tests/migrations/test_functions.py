@@ -229,7 +229,10 @@ def test_a_memory_database_can_be_upgraded_again_and_again() -> None:
     async def use() -> None:
         async with JournalStore.from_url("sqlite+aiosqlite:///:memory:") as store:
             await store.init_schema()
-            await store.init_schema()
             await store.put_step("run-1", "fetch", 3)
+            await store.init_schema()
+            entry = await store.get_step("run-1", "fetch")
+            assert entry is not None
+            assert entry.value == 3
 
     asyncio.run(use())

@@ -100,7 +100,7 @@ def test_a_value_of_just_the_bound_is_not_large():
 
 
 def test_small_calls_overtake_a_large_one_that_is_on_its_way():
-    queue = put_queue(Put("L", LARGE), Put("M", LARGE), large_beside=True)
+    queue = put_queue(Put("L", LARGE), Put("M", LARGE), at_once=2)
     assert take(queue)[0] == "L"
     queue.add(Item(Put("a")))
     assert queue.may_leave
@@ -121,7 +121,7 @@ def test_large_calls_do_not_take_the_way_from_small_ones_where_there_is_only_one
 
 
 def test_a_small_call_stays_behind_a_large_one_of_its_key():
-    queue = put_queue(Put("a", LARGE), Put("a"), large_beside=True)
+    queue = put_queue(Put("a", LARGE), Put("a"), at_once=2)
     _, large = take(queue)
     assert take(queue)[0] == ""
     queue.landed(large)
@@ -129,7 +129,7 @@ def test_a_small_call_stays_behind_a_large_one_of_its_key():
 
 
 def test_a_large_call_stays_behind_a_small_one_of_its_key():
-    queue = put_queue(Put("a"), Put("a", LARGE), large_beside=True)
+    queue = put_queue(Put("a"), Put("a", LARGE), at_once=2)
     _, small = take(queue)
     assert (len(small), take(queue)[0]) == (1, "")
     queue.landed(small)
@@ -167,11 +167,11 @@ def test_what_is_cleared_does_not_leave_and_does_not_count():
 PUTS = st.builds(Put, st.sampled_from("abcd"), st.sampled_from([1, 1, 1, LARGE]))
 
 
-@given(st.lists(st.one_of(PUTS, st.integers(0, 2), st.just("take"))), st.integers(1, 3), st.booleans())
+@given(st.lists(st.one_of(PUTS, st.integers(0, 2), st.just("take"))), st.integers(1, 3))
 def test_every_call_leaves_once_in_the_order_of_its_key_and_never_beside_another_of_it(
-    moves: list[Put | int | str], at_once: int, large_beside: bool
+    moves: list[Put | int | str], at_once: int
 ):
-    queue = put_queue(at_once=at_once, large_beside=large_beside, most=3)
+    queue = put_queue(at_once=at_once, most=3)
     on_their_way: list[Batch[Item]] = []
     added: list[Put] = []
     left: list[Put] = []
@@ -182,7 +182,7 @@ def test_every_call_leaves_once_in_the_order_of_its_key_and_never_beside_another
             assert not any(item.call.key in keys for other in on_their_way for item in other)
             assert len(batch) == 1 or all(item.call.size == 1 for item in batch)
             on_their_way.append(batch)
-            assert len(on_their_way) <= at_once + large_beside
+            assert len(on_their_way) <= at_once + (at_once > 1)
             left.extend(item.call for item in batch)
 
     for move in moves:

@@ -66,6 +66,8 @@ async def test_closing_again_does_nothing(url: str):
     await store.put_step("s", "n", 1)
     for _ in range(3):
         await store.aclose()
+        with pytest.raises(StoreClosedError):
+            await store.get_step("s", "n")
 
 
 async def test_closing_many_times_at_once_closes_once_and_all_wait_for_it(url: str):

@@ -49,6 +49,7 @@ def test_a_store_that_was_never_used_can_be_made_in_one_loop_and_used_in_another
 
     store = asyncio.run(make())
     put(store, 1)
+    assert asyncio.run(recorded(store, "s", "1")) == 1
     asyncio.run(store.aclose())
 
 

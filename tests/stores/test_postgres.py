@@ -192,6 +192,8 @@ async def test_a_server_can_be_reached_over_its_unix_socket(postgres_server: Any
 async def test_every_scheme_means_the_same(migrated_postgres_url: str, scheme: str):
     async with JournalStore.from_url(migrated_postgres_url.replace("postgresql", scheme, 1)) as store:
         await store.put_step("s", "n", 1)
+    async with JournalStore.from_url(migrated_postgres_url) as store:
+        assert await recorded(store, "s", "n") == 1
 
 
 async def test_the_named_store_connects_and_makes_its_tables(postgres_url: str):
@@ -203,11 +205,13 @@ async def test_the_named_store_connects_and_makes_its_tables(postgres_url: str):
 
 
 async def test_the_named_stores_ddl_can_be_run_at_every_start(postgres_url: str):
-    for _ in range(2):
+    for start in range(2):
         for statement in PostgresJournalStore.schema_sql():
             execute(postgres_url, statement)
+        async with JournalStore.from_url(postgres_url) as store:
+            await store.put_step("s", f"{start}", start)
     async with JournalStore.from_url(postgres_url) as store:
-        await store.put_step("s", "n", 1)
+        assert [entry.value for entry in (await store.get_steps("s")).values()] == [0, 1]
 
 
 @pytest.mark.parametrize("order", [list, reversed], ids=["same order", "opposite order"])

@@ -26,6 +26,12 @@ from tests.stores.servers import (
 
 pytestmark = pytest.mark.anyio
 
+ONE_OF_EACH_LANE = pytest.mark.parametrize(
+    "call",
+    [put, lambda store: store.get_step("s", "n"), lambda store: store.get_steps("s")],
+    ids=["put", "get", "get_steps"],
+)
+
 
 @EVERY_CALL
 async def test_a_server_that_never_answers(call: Call):
@@ -80,11 +86,7 @@ async def test_a_server_that_speaks_something_else():
     assert isinstance(error, StoreUnavailableError | ConfigurationError)
 
 
-@pytest.mark.parametrize(
-    "call",
-    [put, lambda store: store.get_step("s", "n"), lambda store: store.get_steps("s")],
-    ids=["put", "get", "get_steps"],
-)
+@ONE_OF_EACH_LANE
 async def test_a_table_that_somebody_locked_is_waited_for_in_time_and_serves_again_afterwards(
     migrated_postgres_url: str, call: Call
 ):
@@ -98,11 +100,7 @@ async def test_a_table_that_somebody_locked_is_waited_for_in_time_and_serves_aga
             assert await recorded(store, "s", "n") == number
 
 
-@pytest.mark.parametrize(
-    "call",
-    [put, lambda store: store.get_step("s", "n"), lambda store: store.get_steps("s")],
-    ids=["put", "get", "get_steps"],
-)
+@ONE_OF_EACH_LANE
 async def test_a_connection_that_the_server_ended_is_replaced_before_its_end_arrives(
     migrated_postgres_url: str, call: Call
 ):
@@ -112,6 +110,8 @@ async def test_a_connection_that_the_server_ended_is_replaced_before_its_end_arr
         await asyncio.to_thread(terminate_backends, migrated_postgres_url)
         await hung_up.wait()
         await call(store)
+        await store.put_step("s", "after", 1)
+        assert await recorded(store, "s", "after") == 1
     await store.aclose()
 
 

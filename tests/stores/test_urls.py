@@ -11,6 +11,7 @@ import pytest
 
 from jeeves_journal import (
     ConfigurationError,
+    EncodeError,
     InMemoryJournalStore,
     JournalStore,
     SQLAlchemyJournalStore,
@@ -88,14 +89,20 @@ def test_a_memory_url_has_neither_host_nor_path(url: str):
 
 
 @EACH_KIND
-def test_the_common_options_are_taken_by_every_store_both_ways(url: str):
-    JournalStore.from_url(url, timeout=2.5, max_value_bytes=1_000, create_tables=True)
-    JournalStore.from_url(f"{url}?timeout=2.5&max_value_bytes=1000&create_tables=true")
+async def test_the_common_options_are_taken_by_every_store_both_ways(url: str):
+    for store in (
+        JournalStore.from_url(url, timeout=2.5, max_value_bytes=1_000, create_tables=True),
+        JournalStore.from_url(f"{url}?timeout=2.5&max_value_bytes=1000&create_tables=true"),
+    ):
+        # Before anything is connected to.
+        with pytest.raises(EncodeError, match="max_value_bytes"):
+            await store.put_step("s", "n", bytes(1_001))
 
 
 def test_postgres_takes_further_options_both_ways():
-    JournalStore.from_url("postgresql://h/db", pool_size=2, max_overflow=0, schema="jobs", pgbouncer=True)
-    JournalStore.from_url("postgresql://h/db?pool_size=2&max_overflow=0&schema=jobs&pgbouncer=true")
+    by_keyword = JournalStore.from_url("postgresql://h/db", pool_size=2, max_overflow=0, schema="jobs", pgbouncer=True)
+    by_query = JournalStore.from_url("postgresql://h/db?pool_size=2&max_overflow=0&schema=jobs&pgbouncer=true")
+    assert repr(by_keyword) == repr(by_query)
 
 
 @EACH_KIND
