@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import REAL, Double, LargeBinary, MetaData, Text
+from sqlalchemy import DDL, REAL, Double, LargeBinary, MetaData, Text, event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
@@ -29,10 +29,6 @@ KEY_TYPE: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation
 TIME_TYPE: Final[TypeEngine[float]] = Double[float]().with_variant(REAL(), "sqlite")
 
 
-# Values of up to 8 KB stay in their rows as they are: to compress them takes longer than to write them.
-_OPTIONS: Final = {"postgresql_with": {"toast_tuple_target": 8160}}
-
-
 class Base(DeclarativeBase):
     """The declarative base of the journal's tables."""
 
@@ -43,7 +39,6 @@ class StepRecord(Base):
     """One recorded step."""
 
     __tablename__ = "journal_steps"
-    __table_args__ = _OPTIONS
 
     session_id: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
     step_name: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
@@ -56,10 +51,16 @@ class StreamRecord(Base):
     """One recorded stream."""
 
     __tablename__ = "journal_streams"
-    __table_args__ = _OPTIONS
 
     session_id: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
     step_name: Mapped[str] = mapped_column(KEY_TYPE, primary_key=True)
     chunks: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[float] = mapped_column(TIME_TYPE)
     """Seconds since the epoch, UTC."""
+
+
+# Values of up to 8 KB stay in their rows as they are: to compress them takes longer than to write them.
+# SQLAlchemy knows an option of a table only since 2.1, as `postgresql_with`.
+_KEEP_INLINE: Final = DDL("ALTER TABLE %(fullname)s SET (toast_tuple_target = 8160)")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+for _table in metadata.sorted_tables:
+    event.listen(_table, "after_create", _KEEP_INLINE.execute_if(dialect="postgresql"))
