@@ -50,7 +50,7 @@ T = TypeVar("T")
 Batches: TypeAlias = list[tuple[str, list[tuple[Any, ...]]]]
 
 _DIALECT: Final[Dialect] = aiosqlite_dialect.dialect()
-_STATEMENTS: Final = Statements.compiled_for(_DIALECT, sqlite.insert)
+STATEMENTS: Final = Statements.compiled_for(_DIALECT, sqlite.insert)
 
 _MOST_LISTED: Final = 64
 """How many keys one SELECT asks for."""
@@ -66,7 +66,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     async def write(self, rows: Sequence[Row], deadline: float) -> None:
         batches = [
-            (_STATEMENTS.upsert[kind], [row[1:] for row in of_kind])
+            (STATEMENTS.upsert[kind], [row[1:] for row in of_kind])
             for kind, of_kind in groupby(sorted(rows, key=attrgetter("kind")), key=attrgetter("kind"))
         ]
         async with self.connections.lease() as driver:
@@ -76,7 +76,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
         def read_all(connection: sqlite3.Connection) -> list[Stored | None]:
             with _plain_rows(connection):
                 if len(keys) == 1:
-                    return [connection.execute(_STATEMENTS.read[keys[0].kind], keys[0][1:]).fetchone()]
+                    return [connection.execute(STATEMENTS.read[keys[0].kind], keys[0][1:]).fetchone()]
                 return _read_many(connection, keys)
 
         async with self.connections.lease() as driver:
@@ -86,10 +86,10 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
         def read_all(connection: sqlite3.Connection) -> list[SessionRow]:
             with _plain_rows(connection):
                 if max_bytes is None:
-                    return connection.execute(_STATEMENTS.read_session, (session_id,)).fetchall()
+                    return connection.execute(STATEMENTS.read_session, (session_id,)).fetchall()
                 bounded = (session_id, max_bytes, session_id)
-                whole = connection.execute(_STATEMENTS.read_session_if_within, bounded).fetchall()
-                return whole or connection.execute(_STATEMENTS.read_session_within, bounded).fetchall()
+                whole = connection.execute(STATEMENTS.read_session_if_within, bounded).fetchall()
+                return whole or connection.execute(STATEMENTS.read_session_within, bounded).fetchall()
 
         async with self.connections.lease() as driver:
             return await self._run(driver, read_all)

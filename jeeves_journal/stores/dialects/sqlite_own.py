@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -21,8 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from jeeves_journal.errors import ConfigurationError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
-from jeeves_journal.stores.dialects.sqlite import FULL, Batches, SqliteDatabase, commit, never_terminated
+from jeeves_journal.stores.dialects.database import Key, Stored
+from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
 from jeeves_journal.stores.dialects.sqlite_file import FileIdentity, prepare_file
+from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
 from jeeves_journal.stores.dialects.sqlite_thread import on_thread
 
 T = TypeVar("T")
@@ -111,6 +113,7 @@ class SqliteFile(OwnSqlite):
             raise ConfigurationError("the working directory was deleted", "name the file by its whole path") from error
         self._log = Path(f"{self.path}-wal")
         self._identity: FileIdentity | None = None
+        self._quick: QuickReader | None = None
 
     def describe(self) -> str:
         return f"SQLite {self.path}"
@@ -126,13 +129,36 @@ class SqliteFile(OwnSqlite):
             try:
                 async with connections.lease() as driver:
                     await self._run(driver, self._use_wal)
+                    self._quick = await self._run(driver, lambda _: QuickReader(self.path))
                 if self._identity is None or self._identity.database != expected:
                     what = f"{self.describe()} was deleted or replaced while it was opened"
                     raise StoreUnavailableError(what, "try again")
             except BaseException:
+                self._close_quick()
                 await connections.close()
                 raise
         return connections
+
+    async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
+        if len(keys) == 1 and self._quick is not None:
+            found = self._quick.read(STATEMENTS.read[keys[0].kind], keys[0])
+            if found is not None:
+                return [*found] or [None]
+        return await super().read(keys)
+
+    async def close(self) -> None:
+        # Before the others: the last one to close does what is left to do, and that takes its time.
+        self._close_quick()
+        await super().close()
+
+    def abandon(self) -> None:
+        self._close_quick()
+        super().abandon()
+
+    def _close_quick(self) -> None:
+        quick, self._quick = self._quick, None
+        if quick is not None:
+            quick.close()
 
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
         # Before, so that nothing is mixed into another file; after, so that nothing is acknowledged into none.
