@@ -92,6 +92,13 @@ def jeevesagent(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Lose power, connections, disks and processes, and count what is lost; --long for hours instead of minutes."""
+    install(session, "tests")
+    session.run("pytest", *AT_ONCE, "tests/faults", *session.posargs)
+
+
+@nox.session
 def examples(session: nox.Session) -> None:
     """Run every example as the README tells a new user to, without extras."""
     session.install(".")

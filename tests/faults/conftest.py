@@ -1,0 +1,36 @@
+"""How long the faults are kept up, and the figures that each test prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.figures import Figures
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="keep the faults up for hours instead of minutes")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    lines = [(report.nodeid, text) for report in reports for name, text in report.user_properties if name == "figures"]
+    if lines:
+        terminalreporter.section("figures")
+    for nodeid, text in sorted(lines):
+        terminalreporter.write_line(f"{nodeid.partition('tests/faults/')[2]}: {text}")
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether the run may take hours."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
+    """What the test counts, printed at the end of the run."""
+    figures = Figures()
+    yield figures
+    request.node.user_properties.append(("figures", str(figures)))
