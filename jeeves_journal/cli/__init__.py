@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import NoReturn
 
@@ -22,6 +23,8 @@ def main() -> None:
         if (error.name or "").partition(".")[0] not in _BROUGHT_BY_THE_EXTRA:
             raise
         _fail(f"the command needs {error.name}: pip install 'jeeves-journal[cli]'")
+    # What is logged is for those who set logging up; a command says what it has to say itself.
+    logging.getLogger("jeeves_journal").addHandler(logging.NullHandler())
     try:
         app(prog_name="jeeves-journal")
     except JournalError as error:

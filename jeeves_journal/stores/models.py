@@ -59,8 +59,11 @@ class StreamRecord(Base):
     """Seconds since the epoch, UTC."""
 
 
-# Values of up to 8 KB stay in their rows as they are: to compress them takes longer than to write them.
-# SQLAlchemy knows an option of a table only since 2.1, as `postgresql_with`.
-_KEEP_INLINE: Final = DDL("ALTER TABLE %(fullname)s SET (toast_tuple_target = 8160)")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+KEEP_INLINE: Final = DDL("ALTER TABLE %(fullname)s SET (toast_tuple_target = 8160)")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+"""Keeps values of up to 8 KB in their rows as they are: to compress them takes longer than to write them.
+
+SQLAlchemy knows an option of a table only since 2.1, as ``postgresql_with``.
+"""
+
 for _table in metadata.sorted_tables:
-    event.listen(_table, "after_create", _KEEP_INLINE.execute_if(dialect="postgresql"))
+    event.listen(_table, "after_create", KEEP_INLINE.execute_if(dialect="postgresql"))

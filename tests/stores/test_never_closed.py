@@ -9,7 +9,7 @@ import pytest
 
 from jeeves_journal import JournalStore
 from tests.stores.engines import url_of
-from tests.stores.processes import run_python
+from tests.stores.processes import complaints, run_python
 
 DEV = ("-X", "dev", "-W", "error")
 
@@ -74,8 +74,8 @@ def test_a_store_that_is_closed_leaves_nothing_to_complain_about(url: str):
     """
     done = run_python(script, url, flags=DEV)
     # In debug mode asyncio names every callback that takes long.
-    complaints = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
-    assert (done.returncode, done.stdout, complaints) == (0, "", [])
+    said = [line for line in complaints(done.stderr) if not line.startswith("Executing <")]
+    assert (done.returncode, done.stdout, said) == (0, "", [])
 
 
 def test_an_in_memory_sqlite_store_that_is_never_closed_lets_the_process_end():

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
 from jeeves_journal.errors import StoreUnavailableError
-from jeeves_journal.stores.models import metadata
+from jeeves_journal.stores.models import KEEP_INLINE, metadata
 
 # "jeeves" as a number: what every upgrade of a journal locks, so that one runs at a time in a database.
 _UPGRADE_LOCK: Final = 0x6A6565766573
@@ -108,8 +108,8 @@ def rerunnable_ddl() -> list[str]:
     """
     dialect: Dialect = cast("Any", postgresql).dialect()
     return [
-        f"DO $$ BEGIN PERFORM pg_advisory_xact_lock({_UPGRADE_LOCK}); "
-        f"IF to_regclass('{table.name}') IS NULL THEN {str(CreateTable(table).compile(dialect=dialect)).strip()}; "
-        "END IF; END $$"
+        f"DO $$ BEGIN PERFORM pg_advisory_xact_lock({_UPGRADE_LOCK}); IF to_regclass('{table.name}') IS NULL THEN "
+        f"{str(CreateTable(table).compile(dialect=dialect)).strip()}; "
+        f"{KEEP_INLINE.against(table).compile(dialect=dialect)}; END IF; END $$"
         for table in metadata.sorted_tables
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jeeves_journal.errors import ConfigurationError
+from jeeves_journal.stores.dialects.sqlite_file_systems import network_file_system
 
 
 def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
@@ -20,9 +21,11 @@ def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
         The device and inode of the file.
 
     Raises:
-        ConfigurationError: The path is a folder, or cannot be made, or is not there and ``create`` is false.
+        ConfigurationError: The path is a folder, or cannot be made, or is not there and ``create`` is false; or it lies
+            on a network file system.
     """
     with _refusals_as_ours(path):
+        _refuse_network(path)
         if path.is_dir():
             raise ConfigurationError(f"{path} is a folder", "name a file in it")
         if not path.exists():
@@ -63,6 +66,14 @@ class FileIdentity(NamedTuple):
         except OSError:
             return None
         return cls((database.st_dev, database.st_ino), (log.st_dev, log.st_ino))
+
+
+def _refuse_network(path: Path) -> None:
+    target = path.resolve()
+    found = next(each for each in (target, *target.parents) if each.exists())
+    if kind := network_file_system(found):
+        what = f"{path} is on a network file system ({kind}), where SQLite loses what several machines write"
+        raise ConfigurationError(what, "choose a local disk, or Postgres")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, Sql
 from jeeves_journal.stores.dialects.sqlite_file import FileIdentity, prepare_file
 from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
 from jeeves_journal.stores.dialects.sqlite_thread import on_thread
+from jeeves_journal.stores.dialects.sqlite_versions import warn_of_wal_reset_bug
 
 T = TypeVar("T")
 
@@ -119,6 +120,7 @@ class SqliteFile(OwnSqlite):
         return f"SQLite {self.path}"
 
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
+        warn_of_wal_reset_bug()
         expected = await asyncio.to_thread(prepare_file, self.path, create=create)
         # SQLite puts it beside the file itself, and not beside a link to it.
         self._log = Path(f"{self.path.resolve()}-wal")
