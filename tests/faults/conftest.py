@@ -14,7 +14,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    # Those of the tests' teardown, which pytest files under no name: earlier ones do not have the figures yet.
+    reports = [*terminalreporter.getreports(""), *terminalreporter.getreports("error")]
     lines = [(report.nodeid, text) for report in reports for name, text in report.user_properties if name == "figures"]
     if lines:
         terminalreporter.section("figures")

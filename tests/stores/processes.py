@@ -67,6 +67,42 @@ def run_together(script: str, arguments: Sequence[Sequence[object]]) -> list[str
     return [out.strip() for out, _ in outputs]
 
 
+class Team:
+    """Processes that run one script and do each piece of work at the same moment.
+
+    The script prints "ready", then answers each line of its standard input with one line.
+    """
+
+    def __init__(self, processes: Sequence[subprocess.Popen[str]]) -> None:
+        """Take processes that were just started, and wait until all are ready."""
+        self._processes = processes
+        assert self._heard() == ["ready"] * len(processes)
+
+    def ask(self, line: str) -> list[str]:
+        """Give every process the same line, and return what each answers."""
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+        return self._heard()
+
+    def _heard(self) -> list[str]:
+        heard = []
+        for process in self._processes:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, process.communicate()
+            heard.append(line.rstrip("\n"))
+        return heard
+
+
+@contextmanager
+def team(script: str, arguments: Sequence[Sequence[object]]) -> Iterator[Team]:
+    """Start a process for each row of arguments; they are ended with the block."""
+    with ExitStack() as stack:
+        yield Team([stack.enter_context(_started(script, row)) for row in arguments])
+
+
 @contextmanager
 def open_folder() -> Iterator[Path]:
     """A temporary folder that every user may enter, unlike pytest's."""
