@@ -6,7 +6,6 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.stores.dialects.sqlite_file_systems import network_file_system
@@ -51,21 +50,32 @@ def prepare_folders(path: Path) -> None:
         _make_folders(path.resolve().parent)
 
 
-class FileIdentity(NamedTuple):
-    """Which files are open under a database's name."""
+class OpenFiles:
+    """The files that are open under a database's name, which may come to stand for others."""
 
-    database: tuple[int, int]
-    log: tuple[int, int]
+    def __init__(self, path: Path) -> None:
+        """Remember what the names stand for now, while they are open."""
+        # SQLite puts the others beside the file itself, and not beside a link to it.
+        target = path.resolve()
+        self._names = str(path), f"{target}-wal", f"{target}-shm"
+        self._found = self._look()
 
-    @classmethod
-    def of(cls, path: Path, log_path: Path) -> FileIdentity | None:
-        """Return the files that the names stand for now, or ``None`` where one of them is gone."""
+    @property
+    def database(self) -> tuple[int, int] | None:
+        """The device and inode of the database; ``None`` if one of the files was not there."""
+        return self._found[0] if self._found else None
+
+    def are_in_place(self) -> bool:
+        """Return whether the names stand for the same files as they did."""
+        return self._found is not None and self._look() == self._found
+
+    def _look(self) -> list[tuple[int, int]] | None:
         try:
-            # Not Path.stat, which takes longer: every commit comes by here.
-            database, log = os.stat(path), os.stat(log_path)  # noqa: PTH116
+            # Not Path.stat, which takes longer: every call comes by here.
+            found = [os.stat(name) for name in self._names]  # noqa: PTH116
         except OSError:
             return None
-        return cls((database.st_dev, database.st_ino), (log.st_dev, log.st_ino))
+        return [(status.st_dev, status.st_ino) for status in found]
 
 
 def _refuse_network(path: Path) -> None:

@@ -23,7 +23,7 @@ from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
 from jeeves_journal.stores.dialects.database import Key, Stored
 from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
-from jeeves_journal.stores.dialects.sqlite_file import FileIdentity, prepare_file
+from jeeves_journal.stores.dialects.sqlite_file import OpenFiles, prepare_file
 from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
 from jeeves_journal.stores.dialects.sqlite_thread import on_thread
 from jeeves_journal.stores.dialects.sqlite_versions import warn_of_wal_reset_bug
@@ -73,7 +73,12 @@ class OwnSqlite(SqliteDatabase):
 
     def _kept(self, engine: AsyncEngine, most: int) -> KeptConnections[aiosqlite.Connection]:
         timeout = self.settings.timeout
-        return KeptConnections(engine, never_terminated, timeout=timeout, keep=most, most=most, prepare=_wait_ourselves)
+        return KeptConnections(engine, never_terminated, timeout=timeout, keep=most, most=most, prepare=self._prepare)
+
+    async def _prepare(self, driver: aiosqlite.Connection) -> None:
+        # Its work is done patiently: SQLite's busy handler is of no use any more.
+        await on_thread(driver, lambda connection: connection.execute("PRAGMA busy_timeout = 0"))
+        await self._run(driver, _touch)
 
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
         commit(connection, batches)
@@ -112,8 +117,7 @@ class SqliteFile(OwnSqlite):
             self.path = Path.cwd() / path
         except FileNotFoundError as error:
             raise ConfigurationError("the working directory was deleted", "name the file by its whole path") from error
-        self._log = Path(f"{self.path}-wal")
-        self._identity: FileIdentity | None = None
+        self._files: OpenFiles | None = None
         self._quick: QuickReader | None = None
 
     def describe(self) -> str:
@@ -122,9 +126,10 @@ class SqliteFile(OwnSqlite):
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
         warn_of_wal_reset_bug()
         expected = await asyncio.to_thread(prepare_file, self.path, create=create)
-        # SQLite puts it beside the file itself, and not beside a link to it.
-        self._log = Path(f"{self.path.resolve()}-wal")
+        self._files = None
         engine = self._start_engine(str(self.path))
+        # SQLite would make a file where it finds none.
+        event.listen(engine.sync_engine, "do_connect", lambda *_: self._check_files())
         # One to write, and others to read meanwhile.
         connections = self._kept(engine, 1 + self.reads_at_once)
         if create:
@@ -132,7 +137,7 @@ class SqliteFile(OwnSqlite):
                 async with connections.lease() as driver:
                     await self._run(driver, self._use_wal)
                     self._quick = await self._run(driver, lambda _: QuickReader(self.path))
-                if self._identity is None or self._identity.database != expected:
+                if self._files is None or self._files.database != expected:
                     what = f"{self.describe()} was deleted or replaced while it was opened"
                     raise StoreUnavailableError(what, "try again")
             except BaseException:
@@ -145,6 +150,7 @@ class SqliteFile(OwnSqlite):
         if len(keys) == 1 and self._quick is not None:
             found = self._quick.read(STATEMENTS.read[keys[0].kind], keys[0])
             if found is not None:
+                self._check_files()
                 return [*found] or [None]
         return await super().read(keys)
 
@@ -163,19 +169,26 @@ class SqliteFile(OwnSqlite):
             quick.close()
 
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
-        # Before, so that nothing is mixed into another file; after, so that nothing is acknowledged into none.
-        self._check_identity()
+        # Before too, so that nothing is mixed into another file.
+        self._check_files()
         super()._commit(connection, batches)
-        self._check_identity()
 
-    def _check_identity(self) -> None:
-        """Refuse a file that was unlinked or replaced: it takes writes as ever, and nobody will find them.
+    def _patiently(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        try:
+            return super()._patiently(work, connection)
+        finally:
+            # After whatever came of it, so that nothing is acknowledged into a file that nobody will find, no step is
+            # found missing that others have recorded in another one, and no error puts it down to the disk.
+            self._check_files()
+
+    def _check_files(self) -> None:
+        """Refuse a file that was unlinked or replaced: it can be read and written as ever.
 
         https://sqlite.org/howtocorrupt.html#_unlinking_or_renaming_a_database_file_while_in_use
         """
-        if FileIdentity.of(self.path, self._log) != self._identity:
-            remedy = "put the files back, or open a new store; what was put since is lost"
-            raise StoreUnavailableError(f"{self.describe()} or its -wal was deleted or replaced while open", remedy)
+        if self._files is not None and not self._files.are_in_place():
+            what = f"{self.describe()}, its -wal or its -shm was deleted or replaced while open"
+            raise StoreUnavailableError(what, "put the files back, or open a new store")
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Turn WAL mode on; runs on the driver's thread."""
@@ -184,8 +197,8 @@ class SqliteFile(OwnSqlite):
             remedy = "choose a path on a local disk that this process may write"
             raise ConfigurationError(f"{self.path} cannot be put into WAL mode", remedy)
         # The first read makes the log. From here on one connection is always open, so that SQLite keeps it.
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        self._identity = FileIdentity.of(self.path, self._log)
+        _touch(connection)
+        self._files = OpenFiles(self.path)
 
 
 class SqliteMemory(OwnSqlite):
@@ -212,9 +225,9 @@ class SqliteMemory(OwnSqlite):
         self._let_go()
 
 
-async def _wait_ourselves(driver: aiosqlite.Connection) -> None:
-    """Turn off SQLite's busy handler on a connection whose work is done patiently."""
-    await on_thread(driver, lambda connection: connection.execute("PRAGMA busy_timeout = 0"))
+def _touch(connection: sqlite3.Connection) -> None:
+    """Make SQLite open all of a database's files, which it leaves to the first read."""
+    connection.execute("SELECT 1 FROM sqlite_master").fetchall()
 
 
 def _set_up(connection: Any, record: object) -> None:
