@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
-from jeeves_journal.errors import ConfigurationError
+from jeeves_journal.errors import ConfigurationError, StoreUnavailableError
 from jeeves_journal.stores.dialects.sqlite_file_systems import network_file_system
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
@@ -22,6 +26,7 @@ def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
     Raises:
         ConfigurationError: The path is a folder, or cannot be made, or is not there and ``create`` is false; or it lies
             on a network file system.
+        StoreUnavailableError: There is no room for it.
     """
     with _refusals_as_ours(path):
         _refuse_network(path)
@@ -45,9 +50,20 @@ def prepare_folders(path: Path) -> None:
 
     Raises:
         ConfigurationError: They cannot be made.
+        StoreUnavailableError: There is no room for them.
     """
     with _refusals_as_ours(path):
         _make_folders(path.resolve().parent)
+
+
+def holds_no_more_files(folder: Path) -> bool:
+    """Return whether the file system of a folder has reached the number of files that it can hold."""
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return False
+    # Those that know no such number report 0 of 0.
+    return room.f_files > 0 and room.f_favail == 0
 
 
 class OpenFiles:
@@ -94,6 +110,9 @@ def _refusals_as_ours(path: Path) -> Generator[None]:
         raise
     # RuntimeError: before Python 3.13, Path.resolve raises it for links in a circle.
     except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            what = f"{path} cannot be created: there is no room left"
+            raise StoreUnavailableError(what, "make room, then try again") from error
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigurationError(f"{path} cannot be created: {reason}", "choose another path") from error
 

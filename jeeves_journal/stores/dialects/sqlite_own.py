@@ -18,12 +18,13 @@ import aiosqlite
 from sqlalchemy import URL, NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from jeeves_journal.errors import ConfigurationError, StoreUnavailableError
+from jeeves_journal.errors import ConfigurationError, JournalError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
 from jeeves_journal.stores.dialects.database import Key, Stored
 from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
-from jeeves_journal.stores.dialects.sqlite_file import OpenFiles, prepare_file
+from jeeves_journal.stores.dialects.sqlite_file import OpenFiles, holds_no_more_files, prepare_file
+from jeeves_journal.stores.dialects.sqlite_log import open_all_files, start_log_anew
 from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
 from jeeves_journal.stores.dialects.sqlite_thread import on_thread
 from jeeves_journal.stores.dialects.sqlite_versions import warn_of_wal_reset_bug
@@ -78,7 +79,7 @@ class OwnSqlite(SqliteDatabase):
     async def _prepare(self, driver: aiosqlite.Connection) -> None:
         # Its work is done patiently: SQLite's busy handler is of no use any more.
         await on_thread(driver, lambda connection: connection.execute("PRAGMA busy_timeout = 0"))
-        await self._run(driver, _touch)
+        await self._run(driver, open_all_files)
 
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
         commit(connection, batches)
@@ -122,6 +123,14 @@ class SqliteFile(OwnSqlite):
 
     def describe(self) -> str:
         return f"SQLite {self.path}"
+
+    def explain(self, error: BaseException) -> JournalError:
+        # SQLite does not tell why it could not make its -wal or -shm.
+        cannot_open = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
+        if cannot_open and holds_no_more_files(self.path.parent):
+            what = f"{self.describe()}: the file system can hold no more files"
+            return StoreUnavailableError(what, "make room, then try again")
+        return super().explain(error)
 
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
         warn_of_wal_reset_bug()
@@ -197,8 +206,8 @@ class SqliteFile(OwnSqlite):
             remedy = "choose a path on a local disk that this process may write"
             raise ConfigurationError(f"{self.path} cannot be put into WAL mode", remedy)
         # The first read makes the log. From here on one connection is always open, so that SQLite keeps it.
-        _touch(connection)
-        _start_log_anew(connection)
+        open_all_files(connection)
+        start_log_anew(connection)
         self._files = OpenFiles(self.path)
 
 
@@ -224,26 +233,6 @@ class SqliteMemory(OwnSqlite):
 
     async def finish(self) -> None:
         self._let_go()
-
-
-def _touch(connection: sqlite3.Connection) -> None:
-    """Make SQLite open all of a database's files, which it leaves to the first read."""
-    connection.execute("SELECT 1 FROM sqlite_master").fetchall()
-
-
-def _start_log_anew(connection: sqlite3.Connection) -> None:
-    """Bring what a process that was killed has left in the log into the database.
-
-    The end of such a log may be what a sync has failed for: it can be read from the kernel's cache, but is not on the
-    disk and will not be, and of what follows it a loss of power would leave nothing. Where somebody else uses the log,
-    it was not left, and stays as it is.
-    """
-    try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.OperationalError as error:
-        # A full disk can still be read.
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
-            raise
 
 
 def _set_up(connection: Any, record: object) -> None:

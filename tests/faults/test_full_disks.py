@@ -1,0 +1,283 @@
+"""Disks without room: what they refuse is said to be unavailable, and what they took is there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from jeeves_journal import JournalStore, SQLAlchemyJournalStore, SqliteJournalStore, StoreUnavailableError
+from tests.faults.figures import Figures
+from tests.faults.small_disks import Ext4Disk, MemoryDisk, SmallDisk, mounted
+from tests.servers.postgres import PostgresServer, execute
+from tests.stores.processes import printed_by
+
+pytestmark = pytest.mark.anyio
+
+NO_ROOM: Final = (
+    "there is no room left|can hold no more files|the disk failed to read or write|out of connections, memory or disk"
+)
+TASKS: Final = 8
+
+
+@pytest.fixture(params=["tmpfs", "ext4"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "small"
+    with mounted(MemoryDisk(folder) if request.param == "tmpfs" else Ext4Disk(folder)) as disk:
+        yield disk
+
+
+class Writers:
+    """Tasks that put, what was acknowledged, and what was refused."""
+
+    def __init__(self, store: JournalStore, figures: Figures) -> None:
+        self.store = store
+        self.acknowledged: dict[str, bytes] = {}
+        self.refusals: list[StoreUnavailableError] = []
+        self._figures = figures
+        self._count = 0
+
+    async def put_until_refused(self, refusals: int) -> None:
+        """Put until each task was refused so often; any other error is raised."""
+        await asyncio.gather(*(self._put_until_refused(refusals) for _ in range(TASKS)))
+
+    async def put(self, count: int) -> None:
+        """Put so many, all of which must be acknowledged."""
+        await asyncio.gather(*(self._put() for _ in range(count)))
+
+    async def _put_until_refused(self, refusals: int) -> None:
+        while refusals:
+            try:
+                await self._put()
+            except StoreUnavailableError as error:
+                self.refusals.append(error)
+                self._figures.refused += 1
+                self._figures.unknown += 1
+                refusals -= 1
+
+    async def _put(self) -> None:
+        self._count += 1
+        # Random, so that no file system and no database can make less of it.
+        name, value = f"step-{self._count}", os.urandom(3000)
+        with self._figures.timing():
+            await self.store.put_step("run", name, value)
+        self.acknowledged[name] = value
+
+    async def look(self, store: JournalStore) -> None:
+        """Count what is missing or wrong."""
+        found = await store.get_steps("run")
+        self._figures.acknowledged = len(self.acknowledged)
+        self._figures.lost += len(self.acknowledged.keys() - found.keys())
+        self._figures.wrong += sum(
+            found[name].value != value for name, value in self.acknowledged.items() if name in found
+        )
+        for name in list(self.acknowledged)[:20]:
+            entry = await store.get_step("run", name)
+            self._figures.wrong += entry is None or entry.value != self.acknowledged[name]
+
+    def assert_refused_for_want_of_room(self) -> None:
+        assert self.refusals
+        for error in self.refusals:
+            with pytest.raises(StoreUnavailableError, match=NO_ROOM):
+                raise error
+
+
+async def test_a_sqlite_file_on_a_full_disk_is_read_and_works_again_when_there_is_room(
+    disk: SmallDisk, figures: Figures
+) -> None:
+    path = disk.folder / "journal.db"
+    async with SqliteJournalStore(path) as store:
+        writers = Writers(store, figures)
+        await writers.put_until_refused(20)
+        disk.fill()
+        await writers.put_until_refused(2)
+        await writers.look(store)
+    # Also by a process that starts while the disk is full.
+    async with SqliteJournalStore(path) as store:
+        await writers.look(store)
+        writers.store = store
+        await writers.put_until_refused(2)
+        disk.make_room()
+        await writers.put(200)
+        await writers.look(store)
+    async with SqliteJournalStore(path) as store:
+        await writers.look(store)
+    writers.assert_refused_for_want_of_room()
+    assert figures.acknowledged > 250
+    assert (figures.lost, figures.wrong) == (0, 0)
+
+
+async def test_a_sqlite_file_is_made_on_a_full_disk_as_soon_as_there_is_room(disk: SmallDisk, figures: Figures) -> None:
+    disk.fill()
+    async with SqliteJournalStore(disk.folder / "journal.db") as store:
+        writers = Writers(store, figures)
+        await writers.put_until_refused(3)
+        disk.make_room()
+        await writers.put(100)
+        await writers.look(store)
+    writers.assert_refused_for_want_of_room()
+    assert (figures.acknowledged, figures.lost, figures.wrong) == (100, 0, 0)
+
+
+@pytest.mark.parametrize("files", [1, 2, 3])
+async def test_a_disk_that_holds_no_more_files_is_full_too(tmp_path: Path, files: int, figures: Figures) -> None:
+    # Its own folder, the database, and the log; then nothing is left for the -shm.
+    with mounted(MemoryDisk(tmp_path / "small", f"nr_inodes={files}")) as disk:
+        if files == 1:
+            with pytest.raises(StoreUnavailableError, match="there is no room left.*make room, then try again"):
+                SqliteJournalStore(disk.folder / "deeper" / "journal.db")
+        async with SqliteJournalStore(disk.folder / "journal.db") as store:
+            writers = Writers(store, figures)
+            await writers.put_until_refused(1)
+            subprocess.run(["mount", "-o", "remount,nr_inodes=100", disk.folder], check=True, timeout=60)
+            await writers.put(10)
+            await writers.look(store)
+    writers.assert_refused_for_want_of_room()
+    assert (figures.acknowledged, figures.lost, figures.wrong) == (10, 0, 0)
+
+
+@pytest.mark.parametrize("pages", [20, 200])
+async def test_a_database_that_may_not_grow_is_full(tmp_path: Path, pages: int, figures: Figures) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/journal.db")
+    most = pages
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def bound(connection, record, proxy) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA max_page_count = {most}")
+        cursor.close()
+
+    async with SQLAlchemyJournalStore(engine) as store:
+        writers = Writers(store, figures)
+        await writers.put_until_refused(20)
+        await writers.look(store)
+        most = 1_000_000
+        await writers.put(200)
+        await writers.look(store)
+    await engine.dispose()
+    writers.assert_refused_for_want_of_room()
+    assert (figures.lost, figures.wrong) == (0, 0)
+
+
+# Python ignores SIGXFSZ, so that the limit is an error.
+LIMITED: Final = """
+    import asyncio, json, os, resource, sys
+    from jeeves_journal import SqliteJournalStore, StoreUnavailableError
+
+    FOREVER = resource.RLIM_INFINITY
+    path, seed, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    acknowledged, refused, errors = [], 0, set()
+
+    async def put_until_refused(store, task, number):
+        global refused
+        while True:
+            name = f"{task}-{number}"
+            try:
+                await store.put_step("run", name, name.encode() + bytes(seed % 5000))
+            except StoreUnavailableError as error:
+                refused += 1
+                errors.add(str(error).partition(": ")[2].partition(" (")[0])
+                return
+            acknowledged.append(name)
+            number += 1
+
+    async def main():
+        async with SqliteJournalStore(path) as store:
+            await store.put_step("run", "first", b"")
+            acknowledged.append("first")
+            for number in range(rounds):
+                # The log grows beyond the limit, or the database at a checkpoint.
+                largest = max(os.stat(path).st_size, os.stat(path + "-wal").st_size)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 50_000 + seed % 7_777, FOREVER))
+                await asyncio.gather(*(put_until_refused(store, f"{number}-{task}", 0) for task in range(4)))
+                found = set(await store.get_steps("run"))
+                assert found >= set(acknowledged)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (FOREVER, FOREVER))
+                await store.put_step("run", f"again-{number}", b"")
+                acknowledged.append(f"again-{number}")
+        print(json.dumps([acknowledged, refused, sorted(errors)]))
+
+    asyncio.run(main())
+"""
+
+
+async def test_a_process_whose_files_may_not_grow_is_refused(tmp_path: Path, figures: Figures, long: bool) -> None:
+    path, seed = tmp_path / "journal.db", int.from_bytes(os.urandom(4))
+    figures.others |= {"seed": seed, "rounds": (rounds := 1000 if long else 10)}
+    acknowledged, figures.refused, errors = json.loads(await asyncio.to_thread(printed_by, LIMITED, path, seed, rounds))
+    figures.acknowledged, figures.unknown = len(acknowledged), figures.refused
+    async with SqliteJournalStore(path) as store:
+        figures.lost = len(set(acknowledged) - set(await store.get_steps("run")))
+    assert figures.lost == 0
+    assert figures.refused == 4 * rounds
+    assert set(errors) <= {"there is no room left", "the disk failed to read or write"}
+
+
+@pytest.fixture
+def small_server(tmp_path: Path) -> Iterator[tuple[PostgresServer, MemoryDisk]]:
+    """A server beside whose data is a small disk of its own."""
+    server = PostgresServer()
+    owner = [] if os.geteuid() else [f"uid={pwd.getpwnam('nobody').pw_uid}", "mode=0700"]
+    try:
+        with mounted(MemoryDisk(server.folder / "small", *owner, kilobytes=40 * 1024)) as disk, server:
+            yield server, disk
+    finally:
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
+async def test_a_postgres_whose_tables_have_no_room_is_unavailable_until_there_is(
+    small_server: tuple[PostgresServer, MemoryDisk], figures: Figures
+) -> None:
+    server, disk = small_server
+    execute(server.url(), f"CREATE TABLESPACE small LOCATION '{disk.folder}'")
+    execute(server.url(), "CREATE DATABASE journal TABLESPACE small")
+    async with JournalStore.from_url(server.url("journal")) as store:
+        await store.init_schema()
+        writers = Writers(store, figures)
+        await writers.put(50)
+        disk.fill()
+        await writers.put_until_refused(10)
+        await writers.look(store)
+        disk.make_room(400_000)
+        await writers.put(200)
+        await writers.look(store)
+    writers.assert_refused_for_want_of_room()
+    assert {"53100"} == {str(error).partition("SQLSTATE ")[2][:5] for error in writers.refusals}
+    assert figures.acknowledged >= 250
+    assert (figures.lost, figures.wrong) == (0, 0)
+
+
+async def test_a_postgres_whose_log_has_no_room_loses_nothing(
+    small_server: tuple[PostgresServer, MemoryDisk], figures: Figures
+) -> None:
+    server, disk = small_server
+    server.stop()
+    log = server.folder / "data" / "pg_wal"
+    subprocess.run(["cp", "-a", log, disk.folder / "pg_wal"], check=True, timeout=60)
+    shutil.rmtree(log)
+    log.symlink_to(disk.folder / "pg_wal")
+    server.start()
+    async with JournalStore.from_url(server.url(), timeout=2) as store:
+        await store.init_schema()
+        writers = Writers(store, figures)
+        await writers.put(50)
+        disk.fill()
+        # Postgres stops itself when it cannot write its log.
+        await writers.put_until_refused(2)
+        disk.make_room(400_000)
+        server.restart("immediate")
+        await writers.put(200)
+        await writers.look(store)
+    assert figures.acknowledged >= 250
+    assert (figures.lost, figures.wrong) == (0, 0)
+    assert "No space left on device" in server.log()
