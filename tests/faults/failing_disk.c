@@ -6,7 +6,7 @@
  * files too, since the kernel's cache outlives a process that is killed.
  *
  * While there is a file of that name in FAILING_DISK, "fail-sync" and "fail-write" make those calls fail with EIO, and
- * "full" makes writes fail with ENOSPC.
+ * "full" makes writes fail with ENOSPC. "hold-sync" makes a sync wait, which tells so by a file "held".
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -99,6 +99,12 @@ int fdatasync(int fd) {
     char kept[4200];
     if (!next) next = dlsym(RTLD_NEXT, "fdatasync");
     if (!is_open_kept(fd, kept)) return next(fd);
+    while (fails("hold-sync")) {
+        char held[4200];
+        snprintf(held, sizeof held, "%s/held", getenv("FAILING_DISK"));
+        close(open(held, O_WRONLY | O_CREAT, 0600));
+        usleep(1000);
+    }
     pthread_mutex_lock(&one_at_a_time);
     int result = sync_kept(fd, kept);
     pthread_mutex_unlock(&one_at_a_time);

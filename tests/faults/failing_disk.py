@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,20 @@ class FailingDisk:
         sign = self._disk / failure
         sign.touch()
         try:
+            yield
+        finally:
+            sign.unlink()
+
+    @contextmanager
+    def holding_a_sync(self) -> Iterator[None]:
+        """Let the next sync wait; the block is entered once one does."""
+        sign = self._disk / "hold-sync"
+        sign.touch()
+        try:
+            deadline = time.monotonic() + 30
+            while not (self._disk / "held").exists():
+                assert time.monotonic() < deadline, "nobody came to sync"
+                time.sleep(0.001)
             yield
         finally:
             sign.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import shutil
 import sqlite3
 import time
@@ -15,6 +16,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from jeeves_journal import SqliteJournalStore, StoreUnavailableError
+from tests.faults.failing_disk import FailingDisk
 from tests.faults.figures import Figures
 from tests.stores.processes import printed_by
 
@@ -256,6 +258,42 @@ async def test_nothing_is_acknowledged_or_read_until_the_files_are_back(
         await endure(place, FAULTS[name], figures, chance, readers_first=lone)
     figures.others["rounds"] = rounds
     assert (figures.lost, figures.wrong) == (0, 0), f"seed {seed}"
+
+
+PUT: Final = """
+    import asyncio, sys
+    from jeeves_journal import SqliteJournalStore, StoreUnavailableError
+
+    async def main():
+        async with SqliteJournalStore(sys.argv[1]) as store:
+            await store.put_step("run", "first", 1)
+            print("ready", flush=True)
+            sys.stdin.readline()
+            try:
+                await store.put_step("run", "second", 2)
+                print("acknowledged", flush=True)
+            except StoreUnavailableError as error:
+                print(error, flush=True)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_put_whose_file_goes_while_it_is_committed_is_not_acknowledged(
+    tmp_path: Path, suffix: str, figures: Figures
+) -> None:
+    disk = FailingDisk(tmp_path)
+    with disk.process(PUT) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        with disk.holding_a_sync():
+            Path(f"{disk.path}{suffix}").unlink()
+        assert re.search(SAYS, process.stdout.readline())
+        figures.refused += 1
 
 
 COME_AND_GO: Final = """
