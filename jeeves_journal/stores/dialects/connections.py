@@ -148,7 +148,11 @@ class KeptConnections(EngineConnections[Driver]):
         """Keep a connection for the next one to use it, unless this error makes it useless."""
         try:
             if error is not None and self._terminated(lease.driver, error):
-                await _discard(lease.connection)
+                # A server that restarted or fell silent did so for the others too: no call must find that out again.
+                lost = [lease, *(other for other in self._idle if self._terminated(other.driver, error))]
+                self._idle = [other for other in self._idle if other not in lost]
+                for each in lost:
+                    await _discard(each.connection)
             elif len(self._idle) < self._keep:
                 self._idle.append(lease)
             else:
