@@ -136,7 +136,7 @@ class PostgresServer:
                 stderr=log,
                 start_new_session=True,
                 cwd=self.folder,
-                env=_environment(),
+                env=environment(),
                 **self._user,
             )
         try:
@@ -208,7 +208,7 @@ class PostgresServer:
             text=True,
             check=False,
             cwd=self.folder,
-            env=_environment(),
+            env=environment(),
             **self._user,
         )
         if made.returncode:
@@ -315,6 +315,6 @@ def _locale() -> str:
     return next((name for name in wanted if name in listed), "C")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return a bare environment, so that no PG* variable and no locale of the caller reaches the server."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

@@ -94,3 +94,21 @@ async def test_a_scope_that_cancels_again_and_again_ends_connecting_as_soon_as_o
                 await store.init_schema()
             assert scope.cancelled_caught
         await store.aclose()
+
+
+@pytest.mark.parametrize("where", ["location", "query"])
+async def test_a_silent_host_before_a_live_one_is_passed_over_in_time(migrated_postgres_url: str, where: str):
+    parts = urlsplit(migrated_postgres_url)
+    async with silent_server() as port:
+        credentials = parts.netloc.rpartition("@")[0]
+        if where == "location":
+            both = parts._replace(netloc=f"{credentials}@127.0.0.1:{port},127.0.0.1:{parts.port}")
+        else:
+            hosts = f"host=127.0.0.1,127.0.0.1&port={port},{parts.port}"
+            both = parts._replace(netloc=f"{credentials}@", query=hosts)
+        async with JournalStore.from_url(both.geturl(), timeout=2) as store:
+            await store.put_step("s", "n", 1)
+            with faster_than(0.9):
+                # Connections of their own, which ask the live host first.
+                await asyncio.gather(*(store.get_steps("s") for _ in range(3)), store.put_step("s", "m", 2))
+            assert list(await store.get_steps("s")) == ["n", "m"]

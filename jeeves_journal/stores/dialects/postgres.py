@@ -29,7 +29,12 @@ from jeeves_journal.stores.dialects.database import (
     SessionRow,
     Stored,
 )
-from jeeves_journal.stores.dialects.postgres_errors import explain, is_connection_loss, is_passing
+from jeeves_journal.stores.dialects.postgres_errors import (
+    explain,
+    is_connection_loss,
+    is_passing,
+    is_refused_write,
+)
 from jeeves_journal.stores.dialects.postgres_upgrades import session_lock, transaction_lock
 from jeeves_journal.stores.statements import (
     KINDS,
@@ -80,9 +85,14 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._was_reached = False
+        self._took_writes = False
         self._compiled = _compiled(settings.schema)
 
     async def write(self, rows: Sequence[Row], deadline: float) -> None:
+        await self._upsert(rows, deadline)
+        self._took_writes = True
+
+    async def _upsert(self, rows: Sequence[Row], deadline: float) -> None:
         async with self.connections.lease() as driver:
             if len(rows) == 1:
                 async with self._durable_transaction(driver, deadline):
@@ -145,6 +155,9 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     def is_passing(self, error: BaseException) -> bool:
         # A server that never answered is more likely misnamed than restarting.
+        if self._took_writes and is_refused_write(error):
+            # The primary is another one by now.
+            return True
         return self._was_reached and is_passing(error)
 
     def explain(self, error: BaseException) -> JournalError:
@@ -215,9 +228,12 @@ def seconds_until(deadline: float) -> float:
 
 
 def terminated(driver: Driver, error: BaseException) -> bool:
-    """Terminate a connection that was lost, or interrupted in the middle of a statement; return whether it was."""
-    interrupted = not isinstance(error, Exception)
-    if interrupted or is_connection_loss(error) or driver.is_closed() or driver.is_in_transaction():
+    """Terminate a connection of no more use; return whether it was.
+
+    It was lost or interrupted in the middle of a statement, or leads to a server that takes no writes.
+    """
+    is_useless = not isinstance(error, Exception) or is_connection_loss(error) or is_refused_write(error)
+    if is_useless or driver.is_closed() or driver.is_in_transaction():
         driver.terminate()
         return True
     return False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from itertools import zip_longest
 from pathlib import Path
-from typing import Final
-from urllib.parse import unquote_plus
+from typing import Final, Self
+from urllib.parse import quote_plus, unquote_plus
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import POSTGRES_OPTIONS
@@ -43,6 +44,8 @@ _DRIVER_OPTIONS: Final = (
     "user",
 )
 
+_KIND: Final = "target_session_attrs"
+
 _FILE_OPTIONS: Final = ("sslcert", "sslcrl", "sslkey", "sslrootcert")
 
 
@@ -60,6 +63,7 @@ class PostgresURL:
             ConfigurationError: Its query part holds an option that nobody knows.
         """
         location, _, query = url.partition("?")
+        self._location = location
         theirs: list[str] = []
         self.options: dict[str, str] = {}
         self._files: dict[str, str] = {}
@@ -76,6 +80,7 @@ class PostgresURL:
                 shown = repr(name) if equals and (not name or name.isidentifier()) and "@" not in query else "an option"
                 accepted = ", ".join((*POSTGRES_OPTIONS, *_DRIVER_OPTIONS))
                 raise ConfigurationError(f"unknown option in the URL: {shown}", f"Postgres URLs accept {accepted}")
+        self._theirs = theirs
         self._dsn = f"postgresql://{location}" + (f"?{'&'.join(theirs)}" if theirs else "")
         # With an "@" in what looks like the query, the part before may hold the beginning of a password.
         self._shown = "at a URL that may not be shown" if "@" in query else location.rpartition("@")[2]
@@ -83,6 +88,35 @@ class PostgresURL:
     def reveal(self) -> str:
         """Return the whole URL, with its password, for the driver."""
         return self._dsn
+
+    def each_host(self) -> list[Self]:
+        """Return a URL for each of several hosts, in order, or this one alone.
+
+        Unless it is said which kind of host is meant, it is one that takes writes.
+        """
+        places = self._places_in_location() or self._places_in_query()
+        if len(places) < 2 or "," in os.environ.get("PGPORT", ""):
+            return [self]
+        says = "PGTARGETSESSIONATTRS" in os.environ or any(part.startswith(f"{_KIND}=") for part in self._theirs)
+        kind = [] if says else [f"{_KIND}=read-write"]
+        return [type(self)(f"{where}?{'&'.join([*query, *kind])}", any_setting=True) for where, query in places]
+
+    def _places_in_location(self) -> list[tuple[str, list[str]]]:
+        authority, slash, path = self._location.partition("/")
+        credentials, at, hosts = authority.rpartition("@")
+        return [(f"{credentials}{at}{host}{slash}{path}", self._theirs) for host in hosts.split(",") if host]
+
+    def _places_in_query(self) -> list[tuple[str, list[str]]]:
+        given = {name: unquote_plus(value) for name, _, value in (part.partition("=") for part in self._theirs)}
+        hosts = given.get("host", "").split(",")
+        ports = given["port"].split(",") if "port" in given else []
+        if not all(hosts) or (ports and len(ports) != len(hosts)):
+            return []
+        others = [part for part in self._theirs if part.partition("=")[0] not in {"host", "port"}]
+        return [
+            (self._location, [*others, f"host={quote_plus(host)}", *([f"port={port}"] if port else [])])
+            for host, port in zip_longest(hosts, ports)
+        ]
 
     def unreadable_files(self) -> list[str]:
         """Return the options that name a file which this process cannot read."""

@@ -110,11 +110,17 @@ def is_connection_loss(error: BaseException) -> bool:
     return isinstance(error, OSError)
 
 
+def is_refused_write(error: BaseException) -> bool:
+    """Return whether the server takes no writes, as a primary that became a standby."""
+    return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+
+
 def is_passing(error: BaseException) -> bool:
     """Return whether the same call is likely to succeed at once."""
     if isinstance(error, asyncpg.PostgresError) and _sqlstate(error) in _PASSING_STATES:
         return True
-    return is_connection_loss(error)
+    # Between the end of a primary and the promotion of a standby, no host takes writes.
+    return isinstance(error, asyncpg.TargetServerAttributeNotMatched) or is_connection_loss(error)
 
 
 def _sqlstate(error: BaseException) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 from sqlalchemy import NullPool
@@ -17,11 +16,10 @@ from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
 from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, seconds_until, terminated
 from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
+from jeeves_journal.stores.dialects.postgres_hosts import Hosts
 
 # The share of the timeout that a statement has to have left. More than the server takes of it.
 _PUNCTUAL_SHARE: Final = 0.9
-
-_connect: Callable[..., Awaitable[Driver]] = cast("Any", asyncpg).connect
 
 # Seconds that saying goodbye may take.
 _PATIENCE: Final = 1.0
@@ -49,6 +47,7 @@ class OwnPostgres(PostgresDatabase):
         """Name the server; nothing is connected yet."""
         super().__init__(settings)
         self._url = url
+        self._hosts = Hosts(url)
 
     def describe(self) -> str:
         return f"Postgres {self._url}"
@@ -68,9 +67,7 @@ class OwnPostgres(PostgresDatabase):
     async def _connect_driver(self) -> Driver:
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
         try:
-            driver: Driver = await _connect(
-                self._url.reveal(), timeout=self.settings.timeout, connection_class=_Connection, **without_cache
-            )
+            driver = await self._hosts.connect(self.settings.timeout, connection_class=_Connection, **without_cache)
         except (ValueError, TypeError, OverflowError) as error:
             # Also asyncpg's ClientConfigurationError; a port over 65,535 overflows.
             raise ConfigurationError(

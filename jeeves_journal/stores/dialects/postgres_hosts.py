@@ -1,0 +1,52 @@
+"""The hosts of a Postgres URL, of which some may be silent, down or no primary."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
+
+from jeeves_journal.stores.dialects.postgres import Driver
+from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
+
+_connect: Final[Callable[..., Awaitable[Driver]]] = cast("Any", asyncpg).connect
+
+# What asyncpg itself asks the next host after.
+_NOT_THERE: Final = (OSError, asyncpg.CannotConnectNowError)
+
+
+class Hosts:
+    """The hosts of a URL: asked one after the other, first the one that was connected to last.
+
+    asyncpg would do so too, but it lets a silent host have all the time, so that the next one is never asked.
+    """
+
+    def __init__(self, url: PostgresURL) -> None:
+        """Name the hosts; nothing is connected yet."""
+        self._urls = url.each_host()
+
+    async def connect(self, seconds: float, **settings: Any) -> Driver:
+        """Return a connection to the first host that can be used.
+
+        Args:
+            seconds: How long this may take. Each host has an equal share.
+            **settings: For asyncpg's ``connect``.
+
+        Raises:
+            Exception: What the last host that is not there was missed by; what asyncpg raises where all are there.
+        """
+        absent: Exception | None = None
+        unsuited: Exception | None = None
+        share = seconds / len(self._urls)
+        for url in list(self._urls):
+            try:
+                driver = await _connect(url.reveal(), timeout=share, **settings)
+            except _NOT_THERE as error:
+                absent = error
+            except asyncpg.TargetServerAttributeNotMatched as error:
+                unsuited = error
+            else:
+                self._urls.sort(key=lambda other: other is not url)
+                return driver
+        raise absent or unsuited or AssertionError("a URL has at least one host")

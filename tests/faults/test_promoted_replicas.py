@@ -1,0 +1,190 @@
+"""A primary and a synchronous replica: the primary dies, falls silent or steps down, and the replica is promoted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from jeeves_journal import JournalStore
+from tests.faults.figures import Figures
+from tests.faults.postgres_load import READERS, WRITERS, Load
+from tests.servers.crashes import children_of, fallen_silent, kill_postmaster, postmaster_of
+from tests.servers.postgres import PostgresServer, execute
+from tests.servers.replicas import Standby, follow, make_synchronous
+
+pytestmark = pytest.mark.anyio
+
+COMMITS_THAT_WAIT = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+@contextmanager
+def primary_and_replica() -> Iterator[tuple[PostgresServer, Standby]]:
+    with PostgresServer() as primary, Standby(primary) as replica:
+        make_synchronous(primary)
+        yield primary, replica
+
+
+def url_of_both(primary: PostgresServer, replica: PostgresServer, query: str = "") -> str:
+    return (
+        primary.url()
+        .replace("@127.0.0.1:", f"@127.0.0.1:{primary.port},127.0.0.1:")
+        .replace(f",127.0.0.1:{primary.port}", f",127.0.0.1:{replica.port}")
+        + query
+    )
+
+
+@asynccontextmanager
+async def replica_behind(primary: PostgresServer, replica: PostgresServer) -> AsyncIterator[None]:
+    """The replica receives nothing: commits on the primary wait for it."""
+    processes = children_of(postmaster_of(replica))
+    [receiver] = [each for each in processes if "walreceiver" in Path(f"/proc/{each}/cmdline").read_text()]
+    os.kill(receiver, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(30):
+            while not await asyncio.to_thread(execute, primary.url(), COMMITS_THAT_WAIT):
+                pass
+        yield
+    finally:
+        os.kill(receiver, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("query", ["", "?target_session_attrs=read-write"], ids=["default", "read-write"])
+async def test_a_primary_that_dies_while_its_commits_wait_for_the_replica(figures: Figures, long: bool, query: str):
+    seed = random.randrange(2**32)
+    random.seed(seed)
+    stalls: list[float] = []
+    for _ in range(100 if long else 1):
+        with primary_and_replica() as (primary, replica):
+            store = JournalStore.from_url(url_of_both(primary, replica, query), timeout=15, create_tables=True)
+            async with store, Load(store, figures, seed=seed) as load:
+                await load.acknowledgements(random.randrange(500, 1500))
+                async with replica_behind(primary, replica):
+                    await asyncio.to_thread(kill_postmaster, primary)
+                died = time.time()
+                await asyncio.sleep(random.uniform(0, 1))
+                await asyncio.to_thread(replica.promote)
+                promoted = time.time()
+                await load.acknowledgements(500)
+                stalls.append(await load.first_after(died))
+                figures.others["from promotion to acknowledgement"] = await load.first_after(promoted)
+            await load.verify(replica.url())
+    figures.others |= {"longest without acknowledgement": max(stalls), "seed": str(seed)}
+    assert (figures.lost, figures.wrong, figures.refused) == (0, 0, 0), figures
+    assert max(stalls) < 15, figures
+
+
+async def test_a_replica_that_is_behind_for_longer_than_the_timeout(figures: Figures):
+    """Callers are refused, and nobody is told that what stands on one disk only is recorded."""
+    with primary_and_replica() as (primary, replica):
+        store = JournalStore.from_url(url_of_both(primary, replica), timeout=2, create_tables=True)
+        async with store, Load(store, figures, seed=0) as load:
+            await load.acknowledgements(500)
+            async with replica_behind(primary, replica):
+                await load.refusals(2 * WRITERS)
+                await asyncio.to_thread(kill_postmaster, primary)
+            await asyncio.to_thread(replica.promote)
+            await load.acknowledgements(500)
+        await load.verify(replica.url())
+    assert (figures.lost, figures.wrong) == (0, 0), figures
+    assert figures.longest_stall < 2 + 2, figures
+
+
+async def test_a_primary_that_falls_silent(figures: Figures):
+    """What is under way then is refused, once; the next calls find the promoted replica."""
+    timeout = 4
+    with primary_and_replica() as (primary, replica):
+        store = JournalStore.from_url(url_of_both(primary, replica), timeout=timeout, create_tables=True)
+        async with store, Load(store, figures, seed=0) as load:
+            await load.acknowledgements(500)
+            with fallen_silent(primary):
+                silent = time.time()
+                await asyncio.to_thread(replica.promote)
+                stall = await load.first_after(time.time())
+                await load.acknowledgements(500)
+                resumed = time.time() - silent
+                # By now every call that was under way then is over.
+                await asyncio.sleep(max(timeout + 1 - resumed, 0))
+            await load.acknowledgements(500)
+        await load.verify(replica.url())
+    figures.others["longest without acknowledgement"] = stall
+    assert (figures.lost, figures.wrong) == (0, 0), figures
+    assert 0 < figures.refused <= WRITERS + READERS, figures
+    assert figures.longest_stall < timeout + 2, figures
+    assert stall < 2 * timeout, figures
+
+
+@pytest.mark.parametrize("named", ["both hosts", "one address"])
+async def test_a_primary_that_comes_back_as_a_standby_before_the_replica_is_promoted(figures: Figures, named: str):
+    with primary_and_replica() as (primary, replica):
+        async with moving_address(primary) as (address, move_to):
+            url = url_of_both(primary, replica) if named == "both hosts" else address
+            store = JournalStore.from_url(url, timeout=20, create_tables=True)
+            async with store, Load(store, figures, seed=0) as load:
+                await load.acknowledgements(500)
+                await asyncio.to_thread(primary.stop, "fast")
+                follow(primary, replica)
+                await asyncio.to_thread(primary.start)
+                stepped_down = time.time()
+                if named == "one address":
+                    await refused_write(primary)
+                await asyncio.to_thread(replica.promote)
+                move_to(replica)
+                promoted = time.time()
+                await load.acknowledgements(500)
+                figures.others["longest without acknowledgement"] = await load.first_after(stepped_down)
+                figures.others["from promotion to acknowledgement"] = await load.first_after(promoted)
+            await load.verify(replica.url())
+    assert (figures.lost, figures.wrong, figures.refused) == (0, 0, 0), figures
+
+
+async def refused_write(server: PostgresServer) -> None:
+    async with asyncio.timeout(30):
+        while "cannot execute INSERT in a read-only transaction" not in server.log():
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def moving_address(server: PostgresServer) -> AsyncIterator[tuple[str, Callable[[PostgresServer], None]]]:
+    """The URL of an address that leads to a server, and how to let it lead new connections to another."""
+    port = server.port
+    relays: set[asyncio.Task[None]] = set()
+
+    async def relay(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                target.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            target.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionError:
+            writer.close()
+            return
+        relays.update(asyncio.ensure_future(relay(*pair)) for pair in ((reader, to_server), (from_server, writer)))
+
+    def move_to(other: PostgresServer) -> None:
+        nonlocal port
+        port = other.port
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        parts = urlsplit(server.url())
+        here = listener.sockets[0].getsockname()[1]
+        yield parts._replace(netloc=parts.netloc.replace(f":{server.port}", f":{here}")).geturl(), move_to
+    finally:
+        listener.close()
+        await asyncio.gather(*relays)
+        await listener.wait_closed()
