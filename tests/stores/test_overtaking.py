@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,10 +15,25 @@ import pytest
 
 from jeeves_journal import JournalStore, PostgresJournalStore, SqliteJournalStore, StoreUnavailableError
 from jeeves_journal.testing.calls import recorded
+from tests.stores.processes import environment
 
 pytestmark = pytest.mark.anyio
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+# The first of two that are put together: the second one is free until then.
+LOCK = "BEGIN; SELECT * FROM journal_steps WHERE step_name = 'a' FOR UPDATE"
+
+PUTS_TOGETHER = """
+import asyncio, sys
+from jeeves_journal import JournalStore
+
+async def put_together():
+    async with JournalStore.from_url(sys.argv[1], timeout=20) as store:
+        await asyncio.gather(*(store.put_step("s", name, "late") for name in "ab"))
+
+asyncio.run(put_together())
+"""
 
 
 async def test_on_sqlite_a_put_that_timed_out_behind_a_long_read_stays_behind(tmp_path: Path):
@@ -60,6 +77,56 @@ async def test_on_postgres_a_put_that_timed_out_on_a_lock_is_over_before_it_is_a
         await again
         assert await recorded(store, "s", "n") == "again"
     await holder.close()
+
+
+def test_on_postgres_a_put_that_its_event_loop_left_on_a_lock_does_not_come_late(migrated_postgres_url: str):
+    store = JournalStore.from_url(migrated_postgres_url, timeout=20)
+
+    async def put_together(value: str) -> None:
+        await asyncio.gather(*(store.put_step("s", name, value) for name in "ab"))
+
+    async def leave() -> None:
+        left = asyncio.ensure_future(put_together("left"))
+        await until_waiting(migrated_postgres_url, 1)
+        left.cancel()
+
+    with asyncio.Runner() as other:
+        asyncio.run(put_together("first"))
+        holder = other.run(asyncpg.connect(migrated_postgres_url))
+        other.run(holder.execute(LOCK))
+        asyncio.run(leave())
+        asyncio.run(store.put_step("s", "b", "acknowledged"))
+        other.run(until_waiting(migrated_postgres_url, 0))
+        other.run(holder.close())
+    assert asyncio.run(recorded(store, "s", "b")) == "acknowledged"
+    asyncio.run(store.aclose())
+
+
+async def test_on_postgres_a_put_of_a_killed_process_does_not_come_late(migrated_postgres_url: str):
+    holder = await asyncpg.connect(migrated_postgres_url)
+    async with JournalStore.from_url(migrated_postgres_url) as store:
+        await store.put_step("s", "a", "first")
+        await holder.execute(LOCK)
+        command = [sys.executable, "-c", PUTS_TOGETHER, migrated_postgres_url]
+        process = subprocess.Popen(command, env=environment())
+        with process:
+            await until_waiting(migrated_postgres_url, 1)
+            process.kill()
+        await store.put_step("s", "b", "acknowledged")
+        await until_waiting(migrated_postgres_url, 0)
+        await holder.close()
+        assert await recorded(store, "s", "b") == "acknowledged"
+
+
+async def until_waiting(url: str, count: int) -> None:
+    """Wait until so many statements wait for a lock, a few seconds at most."""
+    watcher = await asyncpg.connect(url)
+    try:
+        async with asyncio.timeout(10 if count else 3):
+            while await watcher.fetchval(WAITING) != count:
+                await asyncio.sleep(0.02)
+    finally:
+        await watcher.close()
 
 
 async def test_on_postgres_a_put_that_was_tried_again_is_over_before_it_is_answered(migrated_postgres_url: str):
