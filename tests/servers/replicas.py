@@ -57,6 +57,10 @@ def make_synchronous(primary: PostgresServer) -> None:
 
 
 def follow(stopped: PostgresServer, primary: PostgresServer) -> None:
-    """Let a stopped primary come back as the standby of another server."""
+    """Let a stopped primary come back as the standby of another server, and log who connects."""
     (stopped.folder / "data" / "standby.signal").touch()
-    stopped.options |= {"primary_conninfo": f"{primary.url()}?application_name={NAME}", "synchronous_standby_names": ""}
+    stopped.options |= {
+        "primary_conninfo": f"{primary.url()}?application_name={NAME}",
+        "synchronous_standby_names": "",
+        "log_connections": "on",
+    }

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import asyncpg
 import pytest
 
 from jeeves_journal import (
     ConfigurationError,
     JournalStore,
+    PostgresJournalStore,
     StoreUnavailableError,
 )
 from jeeves_journal.testing.calls import recorded
+from tests.servers.postgres import execute
 from tests.stores.calls import EVERY_CALL, SECRET, Call, error_of, put
+from tests.stores.engines import store_on
 from tests.stores.servers import (
     closed_port,
+    database_of,
     faster_than,
     hanging_up_once,
     locked_tables,
@@ -113,6 +120,43 @@ async def test_a_connection_that_the_server_ended_is_replaced_before_its_end_arr
         await store.put_step("s", "after", 1)
         assert await recorded(store, "s", "after") == 1
     await store.aclose()
+
+
+@asynccontextmanager
+async def own_store(url: str) -> AsyncIterator[JournalStore]:
+    async with JournalStore.from_url(url) as store:
+        yield store
+
+
+@asynccontextmanager
+async def store_on_engine(url: str) -> AsyncIterator[JournalStore]:
+    async with store_on(url) as (_, store):
+        yield store
+
+
+@asynccontextmanager
+async def store_on_pool(url: str) -> AsyncIterator[JournalStore]:
+    async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool, PostgresJournalStore(pool) as store:
+        yield store
+
+
+@pytest.mark.parametrize("opened", [own_store, store_on_engine, store_on_pool])
+async def test_a_server_that_takes_no_writes_for_a_while_is_waited_for_on_new_connections(
+    postgres_server: Any, migrated_postgres_url: str, opened: Callable[[str], AbstractAsyncContextManager[JournalStore]]
+):
+    database = f"ALTER DATABASE {database_of(migrated_postgres_url)}"
+    async with opened(migrated_postgres_url) as store:
+        await store.put_step("s", "n", 1)
+        # It holds for sessions that begin then, for all their life.
+        execute(postgres_server.url(), f"{database} SET default_transaction_read_only = on")
+        terminate_backends(migrated_postgres_url)
+        put = asyncio.ensure_future(store.put_step("s", "n", 2))
+        await asyncio.wait([put], timeout=0.5)
+        assert not put.done()
+        execute(postgres_server.url(), f"{database} RESET default_transaction_read_only")
+        with faster_than(5):
+            await put
+        assert await recorded(store, "s", "n") == 2
 
 
 async def test_many_callers_of_a_locked_table_all_fail_in_time(migrated_postgres_url: str):

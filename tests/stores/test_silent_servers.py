@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import chain
 from urllib.parse import urlsplit
 
 import anyio
 import pytest
 
 from jeeves_journal import JournalStore, StoreUnavailableError
-from tests.stores.servers import faster_than, silent_server
+from tests.servers.postgres import ExternalPostgres, PostgresServer
+from tests.stores.servers import backends, faster_than, silent_server
 
 pytestmark = pytest.mark.anyio
 
@@ -112,3 +116,25 @@ async def test_a_silent_host_before_a_live_one_is_passed_over_in_time(migrated_p
                 # Connections of their own, which ask the live host first.
                 await asyncio.gather(*(store.get_steps("s") for _ in range(3)), store.put_step("s", "m", 2))
             assert list(await store.get_steps("s")) == ["n", "m"]
+
+
+async def test_of_connections_that_all_fell_silent_while_nobody_used_them_one_is_enough_to_notice(
+    postgres_server: PostgresServer | ExternalPostgres, migrated_postgres_url: str
+):
+    if not isinstance(postgres_server, PostgresServer):
+        pytest.skip("the processes of a server that we did not start may be anywhere")
+    async with JournalStore.from_url(migrated_postgres_url, timeout=1) as store:
+        calls = [(store.put_step("s", f"{number}", number), store.get_step("s", "0")) for number in range(600)]
+        await asyncio.gather(*chain(*calls), store.get_steps("s"))
+        stopped = await asyncio.to_thread(backends, migrated_postgres_url)
+        assert len(stopped) > 2
+        try:
+            for each in stopped:
+                os.kill(each, signal.SIGSTOP)
+            with faster_than(3), pytest.raises(StoreUnavailableError):
+                await store.put_step("s", "n", 1)
+            with faster_than(0.9):
+                await store.put_step("s", "n", 2)
+        finally:
+            for each in stopped:
+                os.kill(each, signal.SIGCONT)

@@ -44,8 +44,6 @@ _DRIVER_OPTIONS: Final = (
     "user",
 )
 
-_KIND: Final = "target_session_attrs"
-
 _FILE_OPTIONS: Final = ("sslcert", "sslcrl", "sslkey", "sslrootcert")
 
 
@@ -97,9 +95,13 @@ class PostgresURL:
         places = self._places_in_location() or self._places_in_query()
         if len(places) < 2 or "," in os.environ.get("PGPORT", ""):
             return [self]
-        says = "PGTARGETSESSIONATTRS" in os.environ or any(part.startswith(f"{_KIND}=") for part in self._theirs)
-        kind = [] if says else [f"{_KIND}=read-write"]
+        kind = [] if self.says_kind() else ["target_session_attrs=read-write"]
         return [type(self)(f"{where}?{'&'.join([*query, *kind])}", any_setting=True) for where, query in places]
+
+    def says_kind(self) -> bool:
+        """Return whether it is said which kind of host is meant."""
+        said = any(part.startswith("target_session_attrs=") for part in self._theirs)
+        return said or "PGTARGETSESSIONATTRS" in os.environ
 
     def _places_in_location(self) -> list[tuple[str, list[str]]]:
         authority, slash, path = self._location.partition("/")

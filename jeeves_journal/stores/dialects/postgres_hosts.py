@@ -25,12 +25,15 @@ class Hosts:
     def __init__(self, url: PostgresURL) -> None:
         """Name the hosts; nothing is connected yet."""
         self._urls = url.each_host()
+        self._says_kind = url.says_kind()
 
-    async def connect(self, seconds: float, **settings: Any) -> Driver:
+    async def connect(self, seconds: float, *, writes: bool, **settings: Any) -> Driver:
         """Return a connection to the first host that can be used.
 
         Args:
             seconds: How long this may take. Each host has an equal share.
+            writes: Whether the host is known to take writes. If the URL leads to a standby then, it is passed over: it
+                may not have yet what was recorded last.
             **settings: For asyncpg's ``connect``.
 
         Raises:
@@ -39,6 +42,8 @@ class Hosts:
         absent: Exception | None = None
         unsuited: Exception | None = None
         share = seconds / len(self._urls)
+        if writes and not self._says_kind:
+            settings["target_session_attrs"] = "read-write"
         for url in list(self._urls):
             try:
                 driver = await _connect(url.reveal(), timeout=share, **settings)

@@ -67,7 +67,9 @@ class OwnPostgres(PostgresDatabase):
     async def _connect_driver(self) -> Driver:
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
         try:
-            driver = await self._hosts.connect(self.settings.timeout, connection_class=_Connection, **without_cache)
+            driver = await self._hosts.connect(
+                self.settings.timeout, writes=self._took_writes, connection_class=_Connection, **without_cache
+            )
         except (ValueError, TypeError, OverflowError) as error:
             # Also asyncpg's ClientConfigurationError; a port over 65,535 overflows.
             raise ConfigurationError(

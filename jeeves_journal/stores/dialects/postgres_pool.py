@@ -67,7 +67,12 @@ class _PoolConnections(Connections[Driver]):
         self._check_usable()
         # The pool itself terminates a connection that is given back in the middle of something.
         async with self._pool.acquire() as driver:
-            yield driver
+            try:
+                yield driver
+            except asyncpg.ReadOnlySQLTransactionError:
+                # The primary is another one by now. The pool cannot know, and would lend this one again.
+                driver.terminate()
+                raise
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[AsyncConnection]:
