@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
@@ -39,6 +40,7 @@ class Load:
         self._random = random.Random(seed)
         self._ledger: dict[str, int] = {}
         self._put: dict[str, int] = {}
+        self._recent: deque[str] = deque(maxlen=50)
         self._over = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -105,13 +107,14 @@ class Load:
                 self.refused += 1
             else:
                 self._ledger[name] = number
+                self._recent.append(name)
                 self.acknowledged_at.append(time.time())
             self._news.set()
 
     async def _read(self) -> None:
         await self.acknowledgements(1)
         while not self._over.is_set():
-            name = self._random.choice(list(self._ledger)[-50:])
+            name = self._random.choice(self._recent)
             least = self._ledger[name]
             try:
                 with self._figures.timing():

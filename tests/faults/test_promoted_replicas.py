@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from jeeves_journal import JournalStore
+from jeeves_journal import JournalStore, StoreUnavailableError
+from jeeves_journal.testing.calls import recorded
 from tests.faults.figures import Figures
 from tests.faults.postgres_load import READERS, WRITERS, Load
 from tests.servers.crashes import children_of, fallen_silent, kill_postmaster, postmaster_of
 from tests.servers.postgres import PostgresServer, execute
-from tests.servers.replicas import Standby, follow, make_synchronous
+from tests.servers.replicas import Standby, demote, make_synchronous
 
 pytestmark = pytest.mark.anyio
 
@@ -127,7 +128,7 @@ async def test_a_primary_that_comes_back_as_a_standby_before_the_replica_is_prom
             async with store, Load(store, figures, seed=0) as load:
                 await load.acknowledgements(500)
                 await asyncio.to_thread(primary.stop, "fast")
-                follow(primary, replica)
+                demote(primary)
                 await asyncio.to_thread(primary.start)
                 stepped_down = time.time()
                 await connections(primary, 20)
@@ -139,6 +140,20 @@ async def test_a_primary_that_comes_back_as_a_standby_before_the_replica_is_prom
                 figures.others["from promotion to acknowledgement"] = await load.first_after(promoted)
             await load.verify(replica.url())
     assert (figures.lost, figures.wrong, figures.refused) == (0, 0, 0), figures
+
+
+async def test_a_store_that_has_written_reads_nothing_from_a_standby():
+    """Which may not have what was recorded last: a step would run again."""
+    with PostgresServer() as server:
+        async with JournalStore.from_url(server.url(), timeout=2, create_tables=True) as store:
+            await store.put_step("s", "n", 1)
+            await asyncio.to_thread(server.stop)
+            demote(server)
+            await asyncio.to_thread(server.start)
+            with pytest.raises(StoreUnavailableError, match="no host takes writes now"):
+                await store.get_step("s", "n")
+        async with JournalStore.from_url(server.url()) as reader:
+            assert await recorded(reader, "s", "n") == 1
 
 
 async def connections(server: PostgresServer, count: int) -> None:

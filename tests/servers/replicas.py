@@ -56,11 +56,7 @@ def make_synchronous(primary: PostgresServer) -> None:
         time.sleep(0.05)
 
 
-def follow(stopped: PostgresServer, primary: PostgresServer) -> None:
-    """Let a stopped primary come back as the standby of another server, and log who connects."""
+def demote(stopped: PostgresServer) -> None:
+    """Let a stopped primary come back as a standby that follows nobody, and log who connects."""
     (stopped.folder / "data" / "standby.signal").touch()
-    stopped.options |= {
-        "primary_conninfo": f"{primary.url()}?application_name={NAME}",
-        "synchronous_standby_names": "",
-        "log_connections": "on",
-    }
+    stopped.options |= {"synchronous_standby_names": "", "log_connections": "on"}

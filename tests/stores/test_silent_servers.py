@@ -110,9 +110,9 @@ async def test_a_silent_host_before_a_live_one_is_passed_over_in_time(migrated_p
         else:
             hosts = f"host=127.0.0.1,127.0.0.1&port={port},{parts.port}"
             both = parts._replace(netloc=f"{credentials}@", query=hosts)
-        async with JournalStore.from_url(both.geturl(), timeout=2) as store:
+        async with JournalStore.from_url(both.geturl(), timeout=8) as store:
             await store.put_step("s", "n", 1)
-            with faster_than(0.9):
+            with faster_than(3.5):
                 # Connections of their own, which ask the live host first.
                 await asyncio.gather(*(store.get_steps("s") for _ in range(3)), store.put_step("s", "m", 2))
             assert list(await store.get_steps("s")) == ["n", "m"]
@@ -123,7 +123,7 @@ async def test_of_connections_that_all_fell_silent_while_nobody_used_them_one_is
 ):
     if not isinstance(postgres_server, PostgresServer):
         pytest.skip("the processes of a server that we did not start may be anywhere")
-    async with JournalStore.from_url(migrated_postgres_url, timeout=1) as store:
+    async with JournalStore.from_url(migrated_postgres_url, timeout=4) as store:
         calls = [(store.put_step("s", f"{number}", number), store.get_step("s", "0")) for number in range(600)]
         await asyncio.gather(*chain(*calls), store.get_steps("s"))
         stopped = await asyncio.to_thread(backends, migrated_postgres_url)
@@ -131,9 +131,9 @@ async def test_of_connections_that_all_fell_silent_while_nobody_used_them_one_is
         try:
             for each in stopped:
                 os.kill(each, signal.SIGSTOP)
-            with faster_than(3), pytest.raises(StoreUnavailableError):
+            with faster_than(6), pytest.raises(StoreUnavailableError):
                 await store.put_step("s", "n", 1)
-            with faster_than(0.9):
+            with faster_than(3.5):
                 await store.put_step("s", "n", 2)
         finally:
             for each in stopped:

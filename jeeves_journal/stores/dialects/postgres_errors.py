@@ -84,7 +84,9 @@ def explain(error: BaseException, where: str) -> JournalError:
     if is_connection_loss(error):
         return StoreUnavailableError(f"{where}: the server cannot be reached ({type(error).__name__})", _AGAIN)
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
-        return StoreUnavailableError(f"{where}: no host is of the kind that target_session_attrs asks for", _AGAIN)
+        return StoreUnavailableError(
+            f"{where}: no host takes writes now, or is what target_session_attrs asks for", _AGAIN
+        )
     if isinstance(error, asyncpg.InterfaceError) and "another operation" in str(error):
         return StoreUnavailableError(f"{where}: the connection is in use by another task", _AGAIN)
     return unforeseen(error)
