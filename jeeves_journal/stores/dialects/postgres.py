@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -60,7 +60,8 @@ _SETTINGS: Final = (
     "SELECT set_config('client_connection_check_interval', '100', {is_local}) "
     "WHERE current_setting('client_connection_check_interval', true) = '0' AND version() LIKE '%linux%'"
 )
-
+# A commit that the network keeps would leave rows locked for as long as the server takes the connection for good.
+_LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; " + _SETTINGS
 
 _DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
@@ -74,7 +75,6 @@ class Driver(Protocol):
     async def fetch(self, query: str, *arguments: object) -> list[tuple[Any, ...]]: ...
     async def fetchrow(self, query: str, *arguments: object) -> tuple[Any, ...] | None: ...
     async def fetchval(self, query: str, *arguments: object) -> Any: ...
-    def transaction(self) -> AbstractAsyncContextManager[object]: ...
     def terminate(self) -> None: ...
     def is_closed(self) -> bool: ...
     def is_in_transaction(self) -> bool: ...
@@ -175,8 +175,8 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     def _write_settings(self, seconds: float, *, is_local: bool) -> str:
         """Return the script that makes writes durable and bounded, for a transaction or for a whole connection."""
         milliseconds = max(int(seconds * _SERVER_SHARE * 1000), 1)
-        scope = "LOCAL" if is_local else "SESSION"
-        return _SETTINGS.format(scope=scope, milliseconds=milliseconds, is_local=is_local)
+        settings, scope = (_LOCAL_SETTINGS, "LOCAL") if is_local else (_SETTINGS, "SESSION")
+        return settings.format(scope=scope, milliseconds=milliseconds, is_local=is_local)
 
     def _durable_transaction(self, driver: Driver, deadline: float) -> AbstractAsyncContextManager[object]:
         """Surround a write so that it ends in time and its commit is synced."""
@@ -185,13 +185,13 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     @asynccontextmanager
     async def _transaction_of_ours(self, driver: Driver, deadline: float) -> AsyncGenerator[None]:
         """Set what a write needs for one transaction only: the connection may have other users."""
-        async with driver.transaction():
+        async with _transaction_on(driver):
             await driver.execute(self._write_settings(seconds_until(deadline), is_local=True))
             yield
 
     def _transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
         """Surround a read: PgBouncer may hand every statement outside a transaction to another server connection."""
-        return driver.transaction() if self.settings.pgbouncer else nullcontext()
+        return _transaction_on(driver) if self.settings.pgbouncer else nullcontext()
 
 
 class BorrowedPostgres(PostgresDatabase):
@@ -224,6 +224,22 @@ def _compiled(schema: str | None) -> _Compiled:
         {kind: compile_text(read_many(kind), _DIALECT, schema, *MANY_KEYS) for kind in KINDS},
         {kind: compile_text(upsert_many(kind, postgresql.insert), _DIALECT, schema, *MANY_ROWS) for kind in KINDS},
     )
+
+
+@asynccontextmanager
+async def _transaction_on(driver: Driver) -> AsyncGenerator[None]:
+    """Surround statements by a transaction, which ends with the connection if it is interrupted.
+
+    asyncpg's own says ROLLBACK then, and waits without a bound where nobody answers.
+    """
+    await driver.execute("BEGIN")
+    try:
+        yield
+    except Exception:
+        with suppress(Exception):
+            await driver.execute("ROLLBACK")
+        raise
+    await driver.execute("COMMIT")
 
 
 def seconds_until(deadline: float) -> float:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 from sqlalchemy import NullPool
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
+from jeeves_journal.stores.dialects.database import Row
 from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, seconds_until, terminated
 from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
 from jeeves_journal.stores.dialects.postgres_hosts import Hosts
+from jeeves_journal.stores.dialects.postgres_upgrades import while_answering
 
 # The share of the timeout that a statement has to have left. More than the server takes of it.
 _PUNCTUAL_SHARE: Final = 0.9
 
 # Seconds that saying goodbye may take.
 _PATIENCE: Final = 1.0
+
+# With its start, since the server gives a process id again to somebody else.
+_WHO_SERVES_US: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_END_BACKENDS: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE (pid, backend_start) IN (SELECT * FROM unnest($1::integer[], $2::timestamptz[]))"
+)
+# Seconds. About what the end of a backend takes.
+_BETWEEN_LOOKS: Final = 0.005
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
@@ -31,6 +43,9 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no
     asyncpg first asks the server over another connection to cancel what runs, and waits for that without a bound. Some
     versions of SQLAlchemy close a connection so whose statement was cancelled.
     """
+
+    backend: tuple[object, ...] | None = None
+    """The server's process for this connection, and when it was started; ``None`` where the server does not tell."""
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's signature
         try:
@@ -48,9 +63,49 @@ class OwnPostgres(PostgresDatabase):
         super().__init__(settings)
         self._url = url
         self._hosts = Hosts(url)
+        # Of connections that were given up on, and whose end nobody has seen.
+        self._left_behind: set[tuple[object, ...]] = set()
 
     def describe(self) -> str:
         return f"Postgres {self._url}"
+
+    async def write(self, rows: Sequence[Row], deadline: float) -> None:
+        if self._left_behind:
+            await self._end_left_behind()
+        await super().write(rows, deadline)
+
+    async def _end_left_behind(self) -> None:
+        """End what the server still does for connections that were given up on.
+
+        What was said on them may be on its way yet, kept by a firewall, a balancer or this machine's own network until
+        a line works again. It would overwrite what is put next.
+        """
+        # Before anything is waited for: another write may do the same meanwhile.
+        ended = tuple(self._left_behind)
+        async with self.connections.lease() as driver:
+            # Who administers the server may have kept that function to himself, and cannot have the order kept.
+            with suppress(asyncpg.InsufficientPrivilegeError):
+                while await driver.fetch(_END_BACKENDS, *zip(*ended, strict=True)):
+                    await asyncio.sleep(_BETWEEN_LOOKS)
+        self._left_behind.difference_update(ended)
+
+    def _terminated(self, driver: Driver, error: BaseException) -> bool:
+        if not terminated(driver, error):
+            return False
+        if isinstance(driver, _Connection) and driver.backend is not None:
+            self._left_behind.add(driver.backend)
+        return True
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncGenerator[AsyncConnection]:
+        try:
+            async with while_answering(self._connect_driver, self.settings.timeout), super().migrating() as connection:
+                yield connection
+        except TimeoutError:
+            # A goodbye on each connection would be waited for in vain.
+            for driver in self.connections.forget():
+                driver.terminate()
+            raise
 
     async def _connect(self, *, create: bool) -> Connections[Driver]:
         engine = create_async_engine(
@@ -62,7 +117,7 @@ class OwnPostgres(PostgresDatabase):
         )
         most = self.settings.pool_size + self.settings.max_overflow
         timeout = self.settings.timeout
-        return KeptConnections(engine, terminated, timeout=timeout, keep=self.settings.pool_size, most=most)
+        return KeptConnections(engine, self._terminated, timeout=timeout, keep=self.settings.pool_size, most=most)
 
     async def _connect_driver(self) -> Driver:
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
@@ -90,6 +145,8 @@ class OwnPostgres(PostgresDatabase):
         # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
         if not self.settings.pgbouncer:
             await driver.execute(self._write_settings(self.settings.timeout, is_local=False))
+            backend = await driver.fetchrow(_WHO_SERVES_US)
+            cast("_Connection", driver).backend = None if backend is None else tuple(backend)
         return driver
 
     def _abandon_driver(self, driver: Driver) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections
-from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase
+from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, terminated
 
 
 class Pool(Protocol):
@@ -65,13 +65,12 @@ class _PoolConnections(Connections[Driver]):
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Driver]:
         self._check_usable()
-        # The pool itself terminates a connection that is given back in the middle of something.
         async with self._pool.acquire() as driver:
             try:
                 yield driver
-            except asyncpg.ReadOnlySQLTransactionError:
-                # The primary is another one by now. The pool cannot know, and would lend this one again.
-                driver.terminate()
+            except BaseException as error:
+                # The pool itself would first wait, without a bound, until the server has heard of a cancellation.
+                terminated(driver, error)
                 raise
 
     @asynccontextmanager

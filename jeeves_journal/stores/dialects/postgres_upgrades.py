@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from sqlalchemy import Dialect, text
 from sqlalchemy.dialects import postgresql
@@ -21,11 +21,21 @@ _UPGRADE_LOCK: Final = 0x6A6565766573
 # Seconds, so that a lock that is not to be had is told from a server that does not answer.
 _GRACE: Final = 1.0
 
+# Seconds.
+_BETWEEN_QUESTIONS: Final = 0.5
+
 _BOUNDS: Final = "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
 _SET_BOUNDS: Final = (
     "SELECT set_config('lock_timeout', :lock_timeout, :is_local), "
     "set_config('statement_timeout', :statement_timeout, :is_local)"
 )
+
+
+class Pinged(Protocol):
+    """A connection over which the server is asked whether it is there."""
+
+    async def execute(self, query: str) -> object: ...
+    def terminate(self) -> None: ...
 
 
 @asynccontextmanager
@@ -75,6 +85,46 @@ async def transaction_lock(connection: AsyncConnection, patience: float) -> Asyn
         await _set_bounds(connection, f"{patience:g}s", "0", is_local=True)
     yield
     await connection.commit()
+
+
+@asynccontextmanager
+async def while_answering(connect: Callable[[], Awaitable[Pinged]], patience: float) -> AsyncGenerator[None]:
+    """End the body if the server falls silent meanwhile: DDL may take hours, but not because nobody is there any more.
+
+    Args:
+        connect: Opens a connection to ask the server over.
+        patience: Seconds that it may take to answer.
+
+    Raises:
+        TimeoutError: It did not.
+    """
+    async with asyncio.timeout(None) as bound:
+        watching = asyncio.ensure_future(_watch(connect, patience, bound))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+
+async def _watch(connect: Callable[[], Awaitable[Pinged]], patience: float, bound: asyncio.Timeout) -> None:
+    connection: Pinged | None = None
+    try:
+        while True:
+            await asyncio.sleep(_BETWEEN_QUESTIONS)
+            try:
+                async with asyncio.timeout(patience):
+                    connection = connection or await connect()
+                    await connection.execute("SELECT 1")
+            except TimeoutError:
+                bound.reschedule(asyncio.get_running_loop().time())
+                return
+            except Exception:
+                # A refusal is an answer too.
+                connection = None
+    finally:
+        if connection is not None:
+            connection.terminate()
 
 
 async def _set_bounds(
