@@ -123,14 +123,16 @@ class Lanes:
 
     async def upgrade(self) -> None:
         """Bring the schema to the newest revision."""
-        async with self._opening:
-            await self._open_and(upgrade_database)
-            self._database.is_ready = True
+        await self._persist(partial(self._open_here_and, upgrade_database), self._deadline())
+        self._database.is_ready = True
 
     async def connect(self) -> None:
         """See that the database is there, whatever stands in it."""
+        await self._persist(partial(self._open_here_and, look), self._deadline())
+
+    async def _open_here_and(self, see_to_schema: Callable[[Database], Awaitable[object]]) -> None:
         async with self._opening:
-            await self._open_and(look)
+            await self._open_and(see_to_schema)
 
     async def _open_and(self, see_to_schema: Callable[[Database], Awaitable[object]]) -> None:
         if self._is_closed:
@@ -152,13 +154,20 @@ class Lanes:
         """Do work on the open database, again if a passing fault ends it, until the deadline or within the timeout."""
         if deadline is None:
             deadline = self._deadline()
+
+        async def once() -> T:
+            if not self._database.is_ready:
+                await self.open()
+            async with asyncio.timeout_at(deadline):
+                return await work()
+
+        return await self._persist(once, deadline)
+
+    async def _persist(self, work: Callable[[], Awaitable[T]], deadline: float) -> T:
         pause = _FIRST_PAUSE
         while True:
             try:
-                if not self._database.is_ready:
-                    await self.open()
-                async with asyncio.timeout_at(deadline):
-                    return await work()
+                return await work()
             except Exception as error:
                 if self.loop.time() + pause > deadline or not self._database.is_passing(driver_error(error)):
                     raise

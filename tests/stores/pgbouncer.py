@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.servers.postgres import execute
+import asyncpg
+
+from tests.servers.postgres import execute, run_apart
 from tests.stores.processes import open_folder
 from tests.stores.servers import closed_port
 
@@ -24,26 +27,77 @@ def find_pgbouncer() -> str | None:
     return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin:/sbin")
 
 
+class PgBouncer:
+    """One pooler on a port of its own, which it keeps when it is started again.
+
+    Attributes:
+        url: The database's URL through it.
+    """
+
+    def __init__(self, program: str, url: str, folder: Path, settings: Mapping[str, object]) -> None:
+        """Write its settings into a folder; nothing runs yet."""
+        self._program = program
+        self._folder = folder
+        self._port = closed_port()
+        self._user = _unprivileged_user()
+        self._settings = folder / "pgbouncer.ini"
+        self._settings.write_text(_settings(url, self._port, settings))
+        for path in (folder, self._settings) if self._user else ():
+            os.chown(path, self._user["user"], self._user["group"])
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://tests:unused@127.0.0.1:{self._port}/journal"
+
+    def start(self) -> None:
+        """Start it and return once it answers."""
+        with (self._folder / "log").open("ab") as log:
+            command = [self._program, "-q", self._settings]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._user)
+        _wait_until_it_answers(self._process, self._port, self._folder / "log")
+
+    def stop(self, how: signal.Signals, *, timeout: float = 10.0) -> None:
+        """Send it a signal and return once it has ended; kill it after ``timeout`` seconds."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def administer(self, command: str) -> None:
+        """Run a command such as ``RECONNECT`` on its console."""
+
+        async def run() -> None:
+            # Its console speaks the simple protocol only, and asyncpg asks for what it does not know.
+            url = self.url.replace("tests:unused", "console:unused").replace("/journal", "/pgbouncer")
+            connection = await asyncpg.connect(url, statement_cache_size=0, timeout=5)
+            try:
+                await connection.execute(command)
+            finally:
+                connection.terminate()
+
+        run_apart(run())
+
+
+@contextmanager
+def pgbouncer_server(program: str, url: str, **settings: object) -> Iterator[PgBouncer]:
+    """A running PgBouncer in front of a database; ``settings`` as in pgbouncer.ini."""
+    with open_folder() as folder:
+        bouncer = PgBouncer(program, url, folder, settings)
+        try:
+            bouncer.start()
+            yield bouncer
+        finally:
+            bouncer.stop(signal.SIGKILL)
+
+
 @contextmanager
 def pgbouncer(program: str, url: str, *, connections: int) -> Iterator[str]:
     """A PgBouncer with this many connections to the server; yields the database's URL through it."""
-    with open_folder() as folder:
-        port = closed_port()
-        settings = folder / "pgbouncer.ini"
-        settings.write_text(_settings(url, port, folder, connections))
-        user = _unprivileged_user()
-        for path in (folder, settings) if user else ():
-            os.chown(path, user["user"], user["group"])
-        log = (folder / "log").open("wb")
-        process = subprocess.Popen([program, "-q", settings], stdout=log, stderr=log, cwd=folder, **user)
-        try:
-            bouncer_url = f"postgresql://tests:unused@127.0.0.1:{port}/journal"
-            _wait_until_it_answers(process, port, folder / "log")
-            yield bouncer_url
-        finally:
-            process.kill()
-            process.wait()
-            log.close()
+    with pgbouncer_server(program, url, default_pool_size=connections) as bouncer:
+        yield bouncer.url
 
 
 def server_connections(url: str) -> int:
@@ -53,7 +107,7 @@ def server_connections(url: str) -> int:
     return count
 
 
-def _settings(url: str, port: int, folder: Path, connections: int) -> str:
+def _settings(url: str, port: int, settings: Mapping[str, object]) -> str:
     server = urlsplit(url)
     database = {
         "host": server.hostname,
@@ -72,10 +126,11 @@ listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
 auth_type = any
+admin_users = console
 pool_mode = transaction
-default_pool_size = {connections}
 max_client_conn = 200
 server_tls_sslmode = disable
+{chr(10).join(f"{name} = {value}" for name, value in settings.items())}
 """
 
 

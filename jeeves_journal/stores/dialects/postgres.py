@@ -158,11 +158,13 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
                 yield connection
 
     def is_passing(self, error: BaseException) -> bool:
-        # A server that never answered is more likely misnamed than restarting.
         if self._took_writes and is_refused_write(error):
             # The primary is another one by now.
             return True
-        return self._was_reached and is_passing(error)
+        # What passes though the server was never reached is an answer of its.
+        passes = is_passing(error, was_reached=self._was_reached)
+        self._was_reached = self._was_reached or passes
+        return passes
 
     def explain(self, error: BaseException) -> JournalError:
         return explain(error, self.describe())

@@ -28,7 +28,6 @@ _PRIVILEGE: Final = "grant the user what it needs, or name another user"
 # By SQLSTATE, or by its first two characters, the class.
 _STATES: Final[dict[str, tuple[type[JournalError], str, str]]] = {
     "08": (StoreUnavailableError, "the connection was lost", _AGAIN),
-    "08P01": (ConfigurationError, "a setting in the URL is refused by the server or pooler", "remove it from the URL"),
     "22023": (ConfigurationError, "a setting in the URL has a value that the server refuses", "correct the URL"),
     "22021": (EncodeError, "the database's encoding cannot hold this", "use a database whose encoding is UTF8"),
     "22P05": (EncodeError, "the database's encoding cannot hold this", "use a database whose encoding is UTF8"),
@@ -59,8 +58,13 @@ _STATES: Final[dict[str, tuple[type[JournalError], str, str]]] = {
     "XX002": (StoreError, "an index of the database is damaged", "run REINDEX"),
 }
 
-# A deadlock, a failed serialization, too many connections, or a server that is going or coming back.
-_PASSING_STATES: Final = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03"})
+# A deadlock, a failed serialization, too many connections, a server that is going or coming back, or a connection that
+# it ended because nothing was said on it.
+_PASSING_STATES: Final = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03", "57P05", "25P03"})
+
+# PgBouncer has one SQLSTATE for all that it says itself. This will not pass; a server that is away or busy will.
+_POOLER_STATE: Final = "08P01"
+_LASTING_REFUSALS: Final = ("unsupported", "config error", "no such", "auth", "not allowed")
 
 # The parts of OpenSSL that read files; what goes wrong on the line comes from its part "SSL".
 _FILE_LIBRARIES: Final = frozenset({"PEM", "X509"})
@@ -68,12 +72,8 @@ _FILE_LIBRARIES: Final = frozenset({"PEM", "X509"})
 
 def explain(error: BaseException, where: str) -> JournalError:
     """Return our error for one of asyncpg's, or of the network's beneath it."""
-    if isinstance(error, asyncpg.PostgresError):
-        state = _sqlstate(error)
-        for known in (state, state[:2]):
-            if known in _STATES:
-                kind, what, remedy = _STATES[known]
-                return kind(f"{where}: {what} (SQLSTATE {state})", remedy)
+    if isinstance(error, asyncpg.PostgresError) and (known := _explain_state(error, where)):
+        return known
     if isinstance(error, ssl.SSLError) and (refused := _explain_tls(error)):
         what, remedy = refused
         return ConfigurationError(f"{where}: {what}", remedy)
@@ -92,6 +92,18 @@ def explain(error: BaseException, where: str) -> JournalError:
     return unforeseen(error)
 
 
+def _explain_state(error: asyncpg.PostgresError, where: str) -> JournalError | None:
+    state = _sqlstate(error)
+    if _is_lasting_refusal(error):
+        what = f"{where}: the server or pooler refuses a setting, the user or the database (SQLSTATE {state})"
+        return ConfigurationError(what, "correct the URL")
+    for known in (state, state[:2]):
+        if known in _STATES:
+            kind, what, remedy = _STATES[known]
+            return kind(f"{where}: {what} (SQLSTATE {state})", remedy)
+    return None
+
+
 def _explain_tls(error: ssl.SSLError) -> tuple[str, str] | None:
     if isinstance(error, ssl.SSLCertVerificationError):
         return "the server's certificate is not trusted", "check sslrootcert and the host"
@@ -103,7 +115,7 @@ def _explain_tls(error: ssl.SSLError) -> tuple[str, str] | None:
 def is_connection_loss(error: BaseException) -> bool:
     """Return whether the connection is gone, or none could be made."""
     if isinstance(error, asyncpg.PostgresError):
-        return _sqlstate(error).startswith("08")
+        return _sqlstate(error).startswith("08") and not _is_lasting_refusal(error)
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, asyncpg.exceptions.ClientConfigurationError) and "closed" in str(error)
     if isinstance(error, asyncpg.InternalClientError):
@@ -117,12 +129,22 @@ def is_refused_write(error: BaseException) -> bool:
     return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
 
 
-def is_passing(error: BaseException) -> bool:
-    """Return whether the same call is likely to succeed at once."""
-    if isinstance(error, asyncpg.PostgresError) and _sqlstate(error) in _PASSING_STATES:
-        return True
+def is_passing(error: BaseException, *, was_reached: bool) -> bool:
+    """Return whether the same call is likely to succeed at once.
+
+    Args:
+        error: What ended the call.
+        was_reached: Whether the server was ever there. One that never answered is more likely misnamed than restarting.
+    """
+    if isinstance(error, asyncpg.PostgresError) and _sqlstate(error) in {*_PASSING_STATES, _POOLER_STATE}:
+        return not _is_lasting_refusal(error)
     # Between the end of a primary and the promotion of a standby, no host takes writes.
-    return isinstance(error, asyncpg.TargetServerAttributeNotMatched) or is_connection_loss(error)
+    is_between = isinstance(error, asyncpg.TargetServerAttributeNotMatched)
+    return was_reached and (is_between or is_connection_loss(error))
+
+
+def _is_lasting_refusal(error: asyncpg.PostgresError) -> bool:
+    return _sqlstate(error) == _POOLER_STATE and any(sign in str(error) for sign in _LASTING_REFUSALS)
 
 
 def _sqlstate(error: BaseException) -> str:

@@ -1,0 +1,80 @@
+"""Twelve clients behind a PgBouncer with three connections, which is restarted in all its ways while they work."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from jeeves_journal import JournalStore
+from tests.faults.figures import Figures
+from tests.faults.load import Writer, under_load
+from tests.stores.pgbouncer import PgBouncer, find_pgbouncer, pgbouncer_server, server_connections
+from tests.stores.servers import terminate_backends
+
+pytestmark = pytest.mark.anyio
+
+CLIENTS, CONNECTIONS = 12, 3
+TIMEOUT = 10.0
+GRACE = 2.0
+
+
+@pytest.fixture
+def bouncer(migrated_postgres_url: str) -> Iterator[PgBouncer]:
+    program = find_pgbouncer()
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    with pgbouncer_server(program, migrated_postgres_url, default_pool_size=CONNECTIONS) as bouncer:
+        yield bouncer
+
+
+def restart(bouncer: PgBouncer, how: signal.Signals) -> None:
+    bouncer.stop(how)
+    bouncer.start()
+
+
+def kill_database(bouncer: PgBouncer) -> None:
+    bouncer.administer("KILL journal")
+    bouncer.administer("RESUME journal")
+
+
+WAYS: dict[str, Callable[[PgBouncer, str], object]] = {
+    "killed": lambda bouncer, url: restart(bouncer, signal.SIGKILL),
+    "ended at once": lambda bouncer, url: restart(bouncer, signal.SIGTERM),
+    "ended after its transactions": lambda bouncer, url: restart(bouncer, signal.SIGINT),
+    "reconnects": lambda bouncer, url: bouncer.administer("RECONNECT"),
+    "kills its database": lambda bouncer, url: kill_database(bouncer),
+    "server connections ended": lambda bouncer, url: terminate_backends(url),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_every_call_succeeds(
+    bouncer: PgBouncer, migrated_postgres_url: str, figures: Figures, long: bool, way: str
+):
+    dice = random.Random(seed := secrets.randbelow(1_000_000))
+    async with AsyncExitStack() as stack:
+        url = f"{bouncer.url}?pgbouncer=true"
+        stores = [await stack.enter_async_context(JournalStore.from_url(url, timeout=TIMEOUT)) for _ in range(CLIENTS)]
+        writers = [Writer(stores[number % CLIENTS], number, figures, dice) for number in range(2 * CLIENTS)]
+        async with under_load(writers):
+            for _ in range(100 if long else 3):
+                enough = figures.acknowledged + 200
+                while figures.acknowledged < enough:
+                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(WAYS[way], bouncer, migrated_postgres_url)
+            enough = figures.acknowledged + 200
+            while figures.acknowledged < enough:
+                await asyncio.sleep(0.01)
+        figures.others |= {"seed": f"{seed}", "server connections": server_connections(migrated_postgres_url)}
+        for writer in writers:
+            await writer.check_everything(writer.store)
+    assert (figures.lost, figures.wrong) == (0, 0), figures
+    assert figures.refused == 0, figures
+    assert figures.longest_stall < TIMEOUT + GRACE, figures
+    assert figures.others["server connections"] <= CONNECTIONS, figures
