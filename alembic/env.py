@@ -18,6 +18,7 @@ from jeeves_journal import migrations
 from jeeves_journal.errors import JournalError
 from jeeves_journal.stores.dialects.urls import parse_url
 from jeeves_journal.stores.environment import configure, run_migrations
+from jeeves_journal.tracebacks import without_locals
 
 config = context.config
 
@@ -34,6 +35,7 @@ def run_on(connection: Connection, schema: str | None) -> None:
     run_migrations(context)
 
 
+@without_locals
 def run_from_command_line() -> None:
     """Run on the database that the command line, the environment or the ini file names."""
     arguments = context.get_x_argument(as_dictionary=True)

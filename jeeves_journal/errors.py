@@ -15,7 +15,8 @@
        └─ StoreClosedError              used after aclose, from two live event loops, or after a fork
 
 A message has three parts: what happened, to which session and step, and what to do. It never holds a password or a
-recorded value. What a driver raised is kept as ``__cause__``.
+recorded value. What a driver raised is kept as ``__cause__``. Tracebacks are whole, but hold no local variable of the
+frames beneath the caller's own: see ``tracebacks``.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from jeeves_journal.stores.dialects.database import MISSING_TABLES, VERSION_TABL
 from jeeves_journal.stores.dialects.urls import parse_url
 from jeeves_journal.stores.environment import alembic_errors_as_ours, differences, printed_ddl, run_command
 from jeeves_journal.stores.models import metadata
+from jeeves_journal.tracebacks import without_locals
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ HEAD: Final = REVISIONS[-1]
 _UPGRADE: Final = "run `alembic upgrade head` or `jeeves-journal db upgrade`"
 
 
+@without_locals
 def upgrade(url: str, revision: str = "head", **options: Unpack[StoreOptions]) -> None:
     """Bring the tables of a database to a revision; twelve processes may do so at once.
 
@@ -42,6 +44,7 @@ def upgrade(url: str, revision: str = "head", **options: Unpack[StoreOptions]) -
     _run(url, options, lambda database: upgrade_database(database, revision))
 
 
+@without_locals
 def downgrade(url: str, revision: str, **options: Unpack[StoreOptions]) -> None:
     """Take revisions back. ``"base"`` removes the version table only; no recorded row is ever dropped.
 
@@ -51,11 +54,13 @@ def downgrade(url: str, revision: str, **options: Unpack[StoreOptions]) -> None:
     _run(url, options, lambda database: run_command(database, "downgrade", revision), create=False)
 
 
+@without_locals
 def current(url: str, **options: Unpack[StoreOptions]) -> str | None:
     """Return the revision of a database, or ``None`` where no revision was run. Changes nothing."""
     return _run(url, options, look, create=False).revision
 
 
+@without_locals
 def check(url: str, **options: Unpack[StoreOptions]) -> None:
     """Compare a database with this code. Changes nothing.
 
@@ -65,6 +70,7 @@ def check(url: str, **options: Unpack[StoreOptions]) -> None:
     _run(url, options, _check_database, create=False)
 
 
+@without_locals
 def sql(url: str, **options: Unpack[StoreOptions]) -> str:
     """Return the DDL from nothing to the newest revision; nothing is connected to, and no driver is needed.
 
@@ -122,6 +128,7 @@ async def upgrade_database(database: Database, revision: str = "head") -> None:
                 raise
 
 
+@without_locals
 async def run_online(url: str, run: Callable[[Connection, str | None], None], *, schema: str | None) -> None:
     """Run Alembic's environment on a connection of ours, under the upgrade lock; for ``env.py`` on the command line.
 

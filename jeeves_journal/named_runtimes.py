@@ -8,6 +8,7 @@ from typing import Any, Self, Unpack
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.runtime import JournaledRuntime
 from jeeves_journal.stores.named import PostgresJournalStore, SqliteJournalStore
+from jeeves_journal.tracebacks import without_locals
 
 
 class SqliteRuntime(JournaledRuntime):
@@ -42,6 +43,7 @@ class PostgresRuntime(JournaledRuntime):
         super().__init__(self._postgres)
 
     @classmethod
+    @without_locals
     async def connect(cls, dsn: str, *, min_size: int = 1, max_size: int = 10, **options: Unpack[StoreOptions]) -> Self:
         """Return a runtime over a pool of its own; see ``PostgresJournalStore.connect``."""
         return cls(await PostgresJournalStore.connect(dsn, min_size=min_size, max_size=max_size, **options))

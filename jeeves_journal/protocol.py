@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from jeeves_journal.records import JournalEntry
+from jeeves_journal.tracebacks import without_locals
 
 if TYPE_CHECKING:
     from abc import ABCMeta as _ProtocolMeta
@@ -25,6 +26,7 @@ else:
 class _OpenedByURL(_ProtocolMeta):
     """Gives the protocols ``from_url`` without making it a member that a third party's store would need."""
 
+    @without_locals
     def from_url(cls, url: str, **options: Unpack[StoreOptions]) -> InMemoryJournalStore | SQLAlchemyJournalStore:
         """Return the store that a URL names. No I/O happens before the store is first used.
 

@@ -186,8 +186,11 @@ class JournaledRuntime:
         value = session.unrecorded[name]
         try:
             await self._store.put_step(session.id, name, value)
-        except Exception:
-            session.unrecorded.pop(name, None)
+        except BaseException as error:
+            if isinstance(error, Exception):
+                session.unrecorded.pop(name, None)
+            # A traceback with locals would show it.
+            del value
             raise
         session.unrecorded.pop(name, None)
         return value
@@ -206,9 +209,15 @@ class JournaledRuntime:
             async for chunk in live:
                 chunks.append(_as_it_is_now(chunk))
                 yield chunk
+                del chunk
         finally:
             await live.aclose()
-        await self._store.put_stream(session_id, name, chunks)
+        try:
+            await self._store.put_stream(session_id, name, chunks)
+        except BaseException:
+            # As the chunk above: a traceback with locals would show them.
+            del chunks
+            raise
 
 
 def _as_it_is_now(chunk: T) -> T:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, cast
 
@@ -18,6 +20,7 @@ from jeeves_journal.codecs.footer import (
 from jeeves_journal.codecs.pickling import PickleCodec, ends_like_a_pickle, is_plain, load_whole_pickle
 from jeeves_journal.errors import DecodeError, EncodeError, IntegrityError
 from jeeves_journal.records import JournalEntry
+from jeeves_journal.tracebacks import forget_locals
 
 
 class RecordCodec:
@@ -101,6 +104,10 @@ class RecordCodec:
             raise IntegrityError("the record's checksum does not match", _REMEDY_DAMAGED, session_id, step_name)
         raise self._foreign(Tail.read(tail)).about(session_id, step_name)
 
+    def decoder(self, session_id: str, step_name: str, data: object) -> Callable[[], Any]:
+        """Return a function that decodes a record later; see ``decode``."""
+        return _Decoder(self, session_id, step_name, data)
+
     def decode_entry(self, session_id: str, step_name: str, data: object, created_at: object) -> JournalEntry:
         """Return a step's entry; see ``decode``."""
         value = self.decode(session_id, step_name, data)
@@ -140,6 +147,24 @@ class RecordCodec:
             what = f"the record was written by codec {tail.codec_id!r}, this store is configured for {self._codec.id!r}"
             return DecodeError(what, "open the store with the codec that wrote it")
         return DecodeError("the record is sealed or compressed", "open the store with the settings that wrote it")
+
+
+class _Decoder:
+    """A record that is decoded when it is called. A class, since the repr of a partial shows what it holds."""
+
+    __slots__ = ("_codec", "_record")
+
+    def __init__(self, codec: RecordCodec, *record: Any) -> None:
+        self._codec = codec
+        self._record = record
+
+    def __call__(self) -> Any:
+        handled = sys.exception()
+        try:
+            return self._codec.decode(*self._record)
+        except BaseException as error:
+            forget_locals(error, handled)
+            raise
 
 
 _REMEDY_DAMAGED = "restore the row from a backup, or delete it so that the step runs again"

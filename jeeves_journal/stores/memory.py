@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias, Unpack
 
@@ -14,6 +13,7 @@ from jeeves_journal.options import StoreOptions, read_settings
 from jeeves_journal.protocol import ManagedJournalStore
 from jeeves_journal.records import JournalEntry
 from jeeves_journal.stores.clock import timestamp
+from jeeves_journal.tracebacks import without_locals
 
 _Records: TypeAlias = dict[tuple[str, str], tuple[bytes, float]]
 
@@ -22,7 +22,8 @@ class InMemoryJournalStore(ManagedJournalStore):
     """A journal that lives as long as this object, for tests and for runs that need replay but no durability.
 
     It keeps encoded bytes, as the SQL store does: what cannot be stored on disk is refused here too, and a value that
-    is changed after ``put_step`` is not changed in the journal. It is bound to no event loop, and works on trio.
+    is changed after ``put_step`` is not changed in the journal. It is bound to no event loop, and works on trio. After
+    a fork, the child has a copy of its own.
     """
 
     def __init__(self, **options: Unpack[StoreOptions]) -> None:
@@ -41,6 +42,7 @@ class InMemoryJournalStore(ManagedJournalStore):
         self._names: dict[str, dict[str, None]] = {}
         self._closed = False
 
+    @without_locals
     async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:
         session_id, step_name = self._admit(session_id, step_name)
         record = self._steps.get((session_id, step_name))
@@ -48,22 +50,26 @@ class InMemoryJournalStore(ManagedJournalStore):
             return None
         return self._codec.decode_entry(session_id, step_name, *record)
 
+    @without_locals
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = self._admit(session_id, step_name)
         data = self._codec.encode(session_id, step_name, value)
         self._steps[session_id, step_name] = data, timestamp()
         self._names.setdefault(session_id, {})[step_name] = None
 
+    @without_locals
     async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
         session_id, step_name = self._admit(session_id, step_name)
         record = self._streams.get((session_id, step_name))
         return None if record is None else self._codec.decode_chunks(session_id, step_name, record[0])
 
+    @without_locals
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
         session_id, step_name = self._admit(session_id, step_name)
         data = self._codec.encode_chunks(session_id, step_name, chunks)
         self._streams[session_id, step_name] = data, timestamp()
 
+    @without_locals
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
         session_id = self._admit_session(session_id)
         return {
@@ -71,6 +77,7 @@ class InMemoryJournalStore(ManagedJournalStore):
             for name, data, created_at in self._in_recorded_order(session_id)
         }
 
+    @without_locals
     async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
         """See ``ReadAheadStore``."""
         session_id = self._admit_session(session_id)
@@ -79,7 +86,7 @@ class InMemoryJournalStore(ManagedJournalStore):
             max_bytes -= len(data)
             if max_bytes < 0:
                 break
-            ahead[name] = partial(self._codec.decode, session_id, name, data)
+            ahead[name] = self._codec.decoder(session_id, name, data)
         return ahead
 
     async def init_schema(self) -> None:

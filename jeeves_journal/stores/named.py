@@ -9,6 +9,7 @@ from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.stores.dialects import database_for_dsn, database_for_path, database_for_pool
 from jeeves_journal.stores.sql import SQLAlchemyJournalStore
+from jeeves_journal.tracebacks import without_locals
 
 if TYPE_CHECKING:
     from jeeves_journal.stores.dialects.postgres_pool import Pool
@@ -53,6 +54,7 @@ class PostgresJournalStore(SQLAlchemyJournalStore):
         self._use(database_for_pool(pool, options, close_pool=close_pool))
 
     @classmethod
+    @without_locals
     async def connect(cls, dsn: str, *, min_size: int = 1, max_size: int = 10, **options: Unpack[StoreOptions]) -> Self:
         """Return a store on a connection pool of its own, connected.
 

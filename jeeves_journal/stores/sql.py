@@ -20,6 +20,7 @@ from jeeves_journal.protocol import ManagedJournalStore
 from jeeves_journal.records import JournalEntry
 from jeeves_journal.stores.dialects import Database, Key, SessionQuery, database_for_engine
 from jeeves_journal.stores.lanes import Lanes
+from jeeves_journal.tracebacks import without_locals
 
 
 class SQLAlchemyJournalStore(ManagedJournalStore):
@@ -60,6 +61,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database.describe()})"
 
+    @without_locals
     async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:
         session_id, step_name = check_keys(session_id, step_name)
         record = await self._lanes_here(session_id, step_name).reads.submit(Key("step", session_id, step_name))
@@ -67,32 +69,38 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
             return None
         return self._codec.decode_entry(session_id, step_name, *record)
 
+    @without_locals
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = check_keys(session_id, step_name)
         encode = partial(self._codec.encode, session_id, step_name, value)
         await self._lanes_here(session_id, step_name).write("step", session_id, step_name, encode)
 
+    @without_locals
     async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
         session_id, step_name = check_keys(session_id, step_name)
         record = await self._lanes_here(session_id, step_name).reads.submit(Key("stream", session_id, step_name))
         return None if record is None else self._codec.decode_chunks(session_id, step_name, record[0])
 
+    @without_locals
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
         session_id, step_name = check_keys(session_id, step_name)
         encode = partial(self._codec.encode_chunks, session_id, step_name, chunks)
         await self._lanes_here(session_id, step_name).write("stream", session_id, step_name, encode)
 
+    @without_locals
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
         session_id = check_key("session_id", session_id)
         rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, None))
         return {name: self._codec.decode_entry(session_id, name, data, at) for name, data, at in rows}
 
+    @without_locals
     async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
         """See ``ReadAheadStore``."""
         session_id = check_key("session_id", session_id)
         rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, max_bytes))
-        return {name: partial(self._codec.decode, session_id, name, data) for name, data, _ in rows}
+        return {name: self._codec.decoder(session_id, name, data) for name, data, _ in rows}
 
+    @without_locals
     async def init_schema(self) -> None:
         """Create the tables or bring them to the newest revision. Any number of processes may do so at once.
 
@@ -104,6 +112,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         async with self._database.translating():
             await lanes.upgrade()
 
+    @without_locals
     async def aclose(self) -> None:
         lanes = self._lanes
         if lanes is not None and lanes.process == os.getpid() and not lanes.loop.is_closed():

@@ -72,8 +72,11 @@ _FILE_LIBRARIES: Final = frozenset({"PEM", "X509"})
 
 def explain(error: BaseException, where: str) -> JournalError:
     """Return our error for one of asyncpg's, or of the network's beneath it."""
-    if isinstance(error, asyncpg.PostgresError) and (known := _explain_state(error, where)):
-        return known
+    if isinstance(error, asyncpg.PostgresError):
+        # It quotes the row that a constraint refuses, and with it the value.
+        error.detail = None  # pyright: ignore[reportAttributeAccessIssue]  # no types there
+        if known := _explain_state(error, where):
+            return known
     if isinstance(error, ssl.SSLError) and (refused := _explain_tls(error)):
         what, remedy = refused
         return ConfigurationError(f"{where}: {what}", remedy)

@@ -127,6 +127,9 @@ class OwnPostgres(PostgresDatabase):
             )
         except (ValueError, TypeError, OverflowError) as error:
             # Also asyncpg's ClientConfigurationError; a port over 65,535 overflows.
+            if not isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+                # Python quotes what it cannot read, and that may be a part of a password that nobody escaped.
+                error.args = ("a part of the URL",)
             raise ConfigurationError(
                 f"{self.describe()}: the settings in the URL cannot be used", "check it"
             ) from error
