@@ -19,6 +19,7 @@ _CONTEXT.set_forkserver_preload(
         "jeeves_journal.stores.named",
         # Every child imports the program that its parent runs.
         "pytest",
+        "tests.faults.acknowledgers",
         "tests.faults.writers",
     ]
 )

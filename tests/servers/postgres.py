@@ -162,6 +162,25 @@ class PostgresServer:
         self.stop(mode)
         self.start()
 
+    def processes(self) -> list[int]:
+        """Return the ids of the running server's processes, the first one's first."""
+        first = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
+        others = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, others)]
+
+    def write_ahead_log(self) -> Path:
+        """Return the folder of the write-ahead log."""
+        return self._data / "pg_wal"
+
+    def write_ahead_records(self) -> str:
+        """Return what the server's own ``pg_waldump`` says is in the write-ahead log."""
+        # What was committed without a sync is written by this at the latest.
+        execute(self.url(), "SELECT pg_switch_wal()")
+        files = sorted(path.name for path in self.write_ahead_log().iterdir() if len(path.name) == 24)
+        command = [self._bin / "pg_waldump", "--path", self.write_ahead_log(), files[0], files[-1]]
+        # It ends with an error where the log ends.
+        return subprocess.run(command, capture_output=True, text=True, check=False, **self._user).stdout
+
     def log(self) -> str:
         """Return what the server has logged."""
         return self._log.read_text(errors="replace")
