@@ -20,6 +20,7 @@ _CONTEXT.set_forkserver_preload(
         # Every child imports the program that its parent runs.
         "pytest",
         "tests.faults.acknowledgers",
+        "tests.faults.served_store",
         "tests.faults.writers",
     ]
 )
