@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jeeves_journal.codecs import Codec, JSONCodec, Keyring
     from jeeves_journal.errors import (
         CodecError,
         ConfigurationError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from jeeves_journal.stores.sql import SQLAlchemyJournalStore
 
 __all__ = [
+    "Codec",
     "CodecError",
     "ConfigurationError",
     "DecodeError",
@@ -45,11 +47,13 @@ __all__ = [
     "InMemoryJournalStore",
     "IntegrityError",
     "InvalidKeyError",
+    "JSONCodec",
     "JournalEntry",
     "JournalError",
     "JournalStore",
     "JournaledRuntime",
     "JournaledSession",
+    "Keyring",
     "ManagedJournalStore",
     "PostgresJournalStore",
     "PostgresRuntime",
@@ -68,6 +72,7 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "codecs": "Codec JSONCodec Keyring",
     "errors": (
         "CodecError ConfigurationError DecodeError EncodeError IntegrityError InvalidKeyError JournalError SchemaError "
         "StoreClosedError StoreError StoreUnavailableError"

@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, cast
 
 from jeeves_journal.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from jeeves_journal.codecs import Codec, Keyring
 
 # Both databases count in milliseconds and in 31 bits: beyond, SQLite waits for no lock at all, and Postgres refuses.
 LONGEST_TIMEOUT: Final = 1_000_000
@@ -20,7 +23,8 @@ LARGEST_VALUE_BYTES: Final = 999_000_000
 class StoreOptions(TypedDict, total=False):
     """What may be passed to ``JournalStore.from_url`` and to the stores, as keywords or in a URL's query part.
 
-    Every store takes the first three; the others mean something on Postgres only and are refused elsewhere.
+    Objects, as ``keys`` has to be, are passed as keywords. The last four mean something on Postgres only and are
+    refused elsewhere; every store takes the others.
     """
 
     timeout: float
@@ -29,6 +33,18 @@ class StoreOptions(TypedDict, total=False):
     """Encoded size in bytes over which a value is refused, 256 MiB by default."""
     create_tables: bool
     """Whether first use creates or upgrades the tables. By default SQLite does and Postgres does not."""
+    codec: Literal["pickle", "json"] | Codec
+    """What makes bytes of values and values of bytes, pickle by default."""
+    compress: Literal["zstd"] | None
+    """Whether payloads are compressed where that makes them smaller; without it, compressed records are refused."""
+    compress_over: int
+    """Payloads of at most so many bytes are not compressed, 1,024 by default."""
+    keys: Keyring | None
+    """Seal every record, and open none without a seal."""
+    seal: Literal["sign", "encrypt"]
+    """What to seal with once there are keys: ``sign`` by default, ``encrypt`` so that only the keys read."""
+    allow_unsealed: bool
+    """Whether records without a seal are opened in spite of ``keys``, until ``reseal`` has sealed them."""
     pool_size: int
     """Connections that are kept open, 5 by default."""
     max_overflow: int
@@ -46,13 +62,20 @@ class Settings:
     timeout: float = 30.0
     max_value_bytes: int = 256 * 1024 * 1024
     create_tables: bool | None = None
+    codec: Literal["pickle", "json"] | Codec = "pickle"
+    compress: Literal["zstd"] | None = None
+    compress_over: int = 1024
+    keys: Keyring | None = None
+    seal: Literal["sign", "encrypt"] | None = None
+    allow_unsealed: bool = False
     pool_size: int = 5
     max_overflow: int = 10
     schema: str | None = None
     pgbouncer: bool = False
 
 
-COMMON_OPTIONS: Final = ("timeout", "max_value_bytes", "create_tables")
+CODEC_OPTIONS: Final = ("codec", "compress", "compress_over", "keys", "seal", "allow_unsealed")
+COMMON_OPTIONS: Final = ("timeout", "max_value_bytes", "create_tables", *CODEC_OPTIONS)
 POSTGRES_OPTIONS: Final = (*COMMON_OPTIONS, "pool_size", "max_overflow", "schema", "pgbouncer")
 
 
@@ -118,6 +141,30 @@ def _schema(name: str, value: object) -> str:
     return value
 
 
+def _one_of(name: str, value: object, words: tuple[str, ...]) -> object:
+    if value is not None and value not in words:
+        raise _unusable(name, " or ".join(map(repr, words)))
+    return value
+
+
+def _codec(name: str, value: object) -> object:
+    if isinstance(value, str):
+        return _one_of(name, value, ("pickle", "json"))
+    if not (callable(getattr(value, "dumps", None)) and callable(getattr(value, "loads", None))):
+        raise _unusable(name, "'pickle', 'json' or an object of the Codec protocol")
+    codec_id = getattr(value, "id", None)
+    if not isinstance(codec_id, str) or not (codec_id.isascii() and codec_id.isprintable() and 1 <= len(codec_id) <= 8):
+        raise _unusable(name, "a codec whose id has one to eight printable ASCII characters")
+    return value
+
+
+def _keys(name: str, value: object) -> object:
+    # By its method: whoever asks here has to load no codec.
+    if (value is not None and not callable(getattr(value, "find", None))) or isinstance(value, str):
+        raise _unusable(name, "a Keyring, as a keyword")
+    return value
+
+
 def _unusable(name: str, expected: str) -> ConfigurationError:
     return ConfigurationError(f"the value of option {name!r} cannot be used", f"pass {expected}")
 
@@ -126,6 +173,12 @@ _READERS: Final[Mapping[str, Callable[[str, object], object]]] = {
     "timeout": _seconds,
     "max_value_bytes": partial(_whole, least=1, most=LARGEST_VALUE_BYTES),
     "create_tables": _switch,
+    "codec": _codec,
+    "compress": partial(_one_of, words=("zstd",)),
+    "compress_over": partial(_whole, least=0, most=LARGEST_VALUE_BYTES),
+    "keys": _keys,
+    "seal": partial(_one_of, words=("sign", "encrypt")),
+    "allow_unsealed": _switch,
     "pool_size": partial(_whole, least=1, most=10_000),
     "max_overflow": partial(_whole, least=0, most=10_000),
     "schema": _schema,

@@ -1,9 +1,13 @@
-"""Between a value and its bytes: the codecs, the footer that every record ends in, and the step that joins them."""
+"""Between a value and its bytes: the codecs, the envelope around what they make, and the step that joins them."""
 
 from __future__ import annotations
 
 from jeeves_journal.codecs.codec import Codec
+from jeeves_journal.codecs.configured import record_codec
+from jeeves_journal.codecs.json import JSONCodec
+from jeeves_journal.codecs.keyring import Keyring
 from jeeves_journal.codecs.pickling import PickleCodec
 from jeeves_journal.codecs.recording import RecordCodec
+from jeeves_journal.codecs.sealing import Place
 
-__all__ = ["Codec", "PickleCodec", "RecordCodec"]
+__all__ = ["Codec", "JSONCodec", "Keyring", "PickleCodec", "Place", "RecordCodec", "record_codec"]

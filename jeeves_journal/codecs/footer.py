@@ -3,13 +3,14 @@
 ======  =====  ==============================================================================================
 offset  bytes  field
 ======  =====  ==============================================================================================
-0       32     checksum: BLAKE2b-256 over the payload and the rest of the footer
-32      8      key id, zero while nothing is sealed
-40      12     nonce, zero while nothing is sealed
+0       32     mark: BLAKE2b-256 over the payload and the rest of the footer; of a signed record HMAC-SHA256, of an
+               encrypted one the tag of AES-256-GCM and zeros, both also over where the record stands
+32      8      key id, ASCII, padded with zeros; zero while nothing is sealed
+40      12     nonce, zero unless encrypted
 52      8      codec id, ASCII, padded with zeros
 60      1      format version
-61      1      seal, 0 for none
-62      1      compression, 0 for none
+61      1      seal: 0 for none, 3 signed, 12 encrypted
+62      1      compression: 0 for none, 1 zstd
 63      1      zero
 64      4      magic
 ======  =====  ==============================================================================================
@@ -37,23 +38,23 @@ FOOTER_BYTES: Final = CHECKSUM_BYTES + _TAIL.size
 class Tail(NamedTuple):
     """The fields that follow the checksum."""
 
-    key_id: bytes
-    nonce: bytes
     codec_id: str
-    version: int
-    seal: int
-    compression: int
+    key_id: bytes = b""
+    nonce: bytes = b""
+    version: int = FORMAT_VERSION
+    seal: int = 0
+    compression: int = 0
+
+    def pack(self) -> bytes:
+        """Return the fields as they stand in a record."""
+        codec_id = self.codec_id.encode("ascii")
+        return _TAIL.pack(self.key_id, self.nonce, codec_id, self.version, self.seal, self.compression, MAGIC)
 
     @classmethod
     def read(cls, tail: bytes) -> Tail:
-        """Read the fields of a tail whose checksum was found right."""
+        """Read the fields of a tail. Until its mark was found right, they may be anybody's."""
         key_id, nonce, codec_id, version, seal, compression, _ = _TAIL.unpack(tail)
-        return cls(key_id, nonce, codec_id.rstrip(b"\0").decode("ascii", "replace"), version, seal, compression)
-
-
-def plain_tail(codec_id: str) -> bytes:
-    """Return the tail of a record that is neither sealed nor compressed."""
-    return _TAIL.pack(b"", b"", codec_id.encode("ascii"), FORMAT_VERSION, 0, 0, MAGIC)
+        return cls(codec_id.rstrip(b"\0").decode("ascii", "replace"), key_id, nonce, version, seal, compression)
 
 
 def checksum(payload: bytes | memoryview, tail: bytes | memoryview) -> bytes:

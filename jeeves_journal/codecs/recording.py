@@ -1,4 +1,4 @@
-"""Value to record bytes and back: codec, footer, and the errors that name the step."""
+"""Value to record bytes and back: codec, envelope, and the errors that name the step."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from decimal import Decimal
 from typing import Any, cast
 
 from jeeves_journal.codecs.codec import Codec
-from jeeves_journal.codecs.footer import (
-    CHECKSUM_BYTES,
-    FOOTER_BYTES,
-    FORMAT_VERSION,
-    Tail,
-    checksum,
-    has_footer,
-    plain_tail,
-)
+from jeeves_journal.codecs.envelope import REMEDY_DAMAGED, Envelope, unsealed
+from jeeves_journal.codecs.footer import has_footer
 from jeeves_journal.codecs.pickling import PickleCodec, ends_like_a_pickle, is_plain, load_whole_pickle
-from jeeves_journal.errors import DecodeError, EncodeError, IntegrityError
+from jeeves_journal.codecs.sealing import Place
+from jeeves_journal.errors import DecodeError, EncodeError, IntegrityError, JournalError
 from jeeves_journal.records import JournalEntry
 from jeeves_journal.tracebacks import forget_locals
 
@@ -26,14 +20,14 @@ from jeeves_journal.tracebacks import forget_locals
 class RecordCodec:
     """Encodes and decodes the records of one store."""
 
-    def __init__(self, *, max_value_bytes: int, codec: Codec | None = None) -> None:
-        """Prepare for one codec, pickle by default; ``max_value_bytes`` bounds the payload."""
+    def __init__(self, *, max_value_bytes: int, codec: Codec | None = None, envelope: Envelope | None = None) -> None:
+        """Prepare for one codec, pickle by default, and the envelope around it; ``max_value_bytes`` bounds payloads."""
         self._codec: Codec = codec or PickleCodec()
         self._is_pickle = type(self._codec) is PickleCodec
         self._max_value_bytes = max_value_bytes
-        self._tail = plain_tail(self._codec.id)
+        self.envelope = envelope or Envelope(self._codec.id)
 
-    def encode(self, session_id: str, step_name: str, value: Any) -> bytes:
+    def encode(self, place: Place, value: Any) -> bytes:
         """Return the bytes to record.
 
         Raises:
@@ -44,11 +38,11 @@ class RecordCodec:
         # A codec runs the code of the value's own classes, which may raise anything.
         except Exception as error:
             what = f"a value of type {_type_name(value)} cannot be encoded by the {self._codec.id} codec"
-            raise EncodeError(what, "return something that can be", session_id, step_name) from error
+            raise EncodeError(what, "return something that can be", *place[1:3]) from error
         if len(payload) > self._max_value_bytes:
             what = f"a value of type {_type_name(value)} takes {len(payload):,} bytes"
             remedy = f"record a reference to it, or raise max_value_bytes (now {self._max_value_bytes:,})"
-            raise EncodeError(what, remedy, session_id, step_name)
+            raise EncodeError(what, remedy, *place[1:3])
         try:
             # Some values encode and then fail to decode, for one an exception whose __init__ takes more than a message.
             if not (self._is_pickle and is_plain(value)):
@@ -56,97 +50,92 @@ class RecordCodec:
         except Exception as error:
             what = f"a value of type {_type_name(value)} can be encoded but not decoded again"
             remedy = f"give its class what the {self._codec.id} codec needs, or return something else"
-            raise EncodeError(what, remedy, session_id, step_name) from error
-        return b"".join((payload, checksum(payload, self._tail), self._tail))
+            raise EncodeError(what, remedy, *place[1:3]) from error
+        return self.envelope.wrap(place, payload)
 
-    def encode_chunks(self, session_id: str, step_name: str, chunks: Any) -> bytes:
+    def encode_chunks(self, place: Place, chunks: Any) -> bytes:
         """Return the bytes to record for a stream's chunks; see ``encode``."""
         try:
             chunks = list(chunks)
         except Exception as error:
             what = f"a {_type_name(chunks)} is not a list of chunks"
-            raise EncodeError(what, "pass a list", session_id, step_name) from error
-        return self.encode(session_id, step_name, chunks)
+            raise EncodeError(what, "pass a list", *place[1:3]) from error
+        return self.encode(place, chunks)
 
-    def decode(self, session_id: str, step_name: str, data: object) -> Any:
+    def decode(self, place: Place, data: object) -> Any:
         """Return the value of a record.
 
         Raises:
             IntegrityError: The bytes are not those that were written.
             DecodeError: They are, but cannot be read here.
         """
-        if isinstance(data, bytes) and data.endswith(self._tail):
-            end = len(data) - FOOTER_BYTES
-            payload = memoryview(data)[:end]
-            if checksum(payload, self._tail) == data[end : end + CHECKSUM_BYTES]:
-                return self._load(session_id, step_name, payload)
-        return self._decode_other(session_id, step_name, data)
-
-    def _load(self, session_id: str, step_name: str, payload: memoryview) -> Any:
+        record = self._bytes(place, data)
+        if not has_footer(record):
+            return self._without_footer(place, record)
+        payload = self._opened(place, record)
         try:
             return self._codec.loads(payload)
         except Exception as error:
-            raise _unreadable(error, session_id, step_name) from error
+            raise _unreadable(error, place) from error
 
-    def _decode_other(self, session_id: str, step_name: str, data: object) -> Any:
-        """Decode what does not look as this store would write it now: a JeevesAgent row, or one to be refused."""
-        # A caller's pool may have codecs of its own for these columns' types.
-        if isinstance(data, bytearray | memoryview):
-            return self.decode(session_id, step_name, bytes(cast("bytearray | memoryview[int]", data)))
-        if not isinstance(data, bytes):
-            what = f"the record holds no bytes but {type(data).__name__}"
-            raise DecodeError(what, _REMEDY_DAMAGED, session_id, step_name)
-        if not has_footer(data):
-            return self._decode_without_footer(session_id, step_name, data)
-        payload, footer = memoryview(data)[:-FOOTER_BYTES], data[-FOOTER_BYTES:]
-        tail = footer[CHECKSUM_BYTES:]
-        if checksum(payload, tail) != footer[:CHECKSUM_BYTES]:
-            raise IntegrityError("the record's checksum does not match", _REMEDY_DAMAGED, session_id, step_name)
-        raise self._foreign(Tail.read(tail)).about(session_id, step_name)
+    def payload(self, place: Place, data: object) -> bytes | memoryview:
+        """Return what the codec made of a record's value; see ``decode``, which makes the value of it."""
+        record = self._bytes(place, data)
+        if has_footer(record):
+            return self._opened(place, record)
+        self._without_footer(place, record)
+        return record
 
-    def decoder(self, session_id: str, step_name: str, data: object) -> Callable[[], Any]:
+    def decoder(self, place: Place, data: object) -> Callable[[], Any]:
         """Return a function that decodes a record later; see ``decode``."""
-        return _Decoder(self, session_id, step_name, data)
+        return _Decoder(self, place, data)
 
-    def decode_entry(self, session_id: str, step_name: str, data: object, created_at: object) -> JournalEntry:
+    def decode_entry(self, place: Place, data: object) -> JournalEntry:
         """Return a step's entry; see ``decode``."""
-        value = self.decode(session_id, step_name, data)
+        value = self.decode(place, data)
         # SQLite keeps whatever was put into a column, whatever its type.
-        if not isinstance(created_at, float | int | Decimal):
-            raise DecodeError("the record's time is not a number", _REMEDY_DAMAGED, session_id, step_name)
-        return JournalEntry(value, float(created_at))
+        if not isinstance(place.created_at, float | int | Decimal):
+            raise DecodeError("the record's time is not a number", REMEDY_DAMAGED, *place[1:3])
+        return JournalEntry(value, float(place.created_at))
 
-    def decode_chunks(self, session_id: str, step_name: str, data: object) -> list[Any]:
+    def decode_chunks(self, place: Place, data: object) -> list[Any]:
         """Return a stream's chunks; see ``decode``."""
-        chunks = self.decode(session_id, step_name, data)
+        chunks = self.decode(place, data)
         # JeevesAgent takes a recorded None for an empty stream.
         if chunks is None:
             return []
         try:
             return list(chunks)
         except Exception as error:
-            raise _unreadable(error, session_id, step_name) from error
+            raise _unreadable(error, place) from error
 
-    def _decode_without_footer(self, session_id: str, step_name: str, data: bytes) -> Any:
-        """Decode a row that JeevesAgent wrote, and refuse one that only lost its footer."""
-        if not isinstance(self._codec, PickleCodec) or not ends_like_a_pickle(data):
-            raise IntegrityError("the record's footer is missing", _REMEDY_DAMAGED, session_id, step_name)
+    def _bytes(self, place: Place, data: object) -> bytes:
+        if isinstance(data, bytes):
+            return data
+        # A caller's pool may have codecs of its own for these columns' types.
+        if isinstance(data, bytearray | memoryview):
+            return bytes(cast("bytearray | memoryview[int]", data))
+        raise DecodeError(f"the record holds no bytes but {type(data).__name__}", REMEDY_DAMAGED, *place[1:3])
+
+    def _opened(self, place: Place, record: bytes) -> bytes | memoryview:
         try:
-            value, reaches_the_end = load_whole_pickle(data)
-        except Exception as error:
-            raise _unreadable(error, session_id, step_name) from error
-        if not reaches_the_end:
-            raise IntegrityError("the record's footer is cut", _REMEDY_DAMAGED, session_id, step_name)
-        return value
+            return self.envelope.open(place, record)
+        except JournalError as error:
+            raise error.about(*place[1:3]) from error.__cause__
 
-    def _foreign(self, tail: Tail) -> DecodeError:
-        if tail.version != FORMAT_VERSION:
-            what = f"the record is of format version {tail.version}, this code reads {FORMAT_VERSION}"
-            return DecodeError(what, "upgrade jeeves-journal")
-        if tail.codec_id != self._codec.id:
-            what = f"the record was written by codec {tail.codec_id!r}, this store is configured for {self._codec.id!r}"
-            return DecodeError(what, "open the store with the codec that wrote it")
-        return DecodeError("the record is sealed or compressed", "open the store with the settings that wrote it")
+    def _without_footer(self, place: Place, record: bytes) -> Any:
+        """Decode a row that JeevesAgent wrote, and refuse one that only lost its footer."""
+        if not isinstance(self._codec, PickleCodec) or not ends_like_a_pickle(record):
+            raise IntegrityError("the record's footer is missing", REMEDY_DAMAGED, *place[1:3])
+        if not self.envelope.allows_unsealed:
+            raise unsealed().about(*place[1:3])
+        try:
+            value, reaches_the_end = load_whole_pickle(record)
+        except Exception as error:
+            raise _unreadable(error, place) from error
+        if not reaches_the_end:
+            raise IntegrityError("the record's footer is cut", REMEDY_DAMAGED, *place[1:3])
+        return value
 
 
 class _Decoder:
@@ -167,13 +156,10 @@ class _Decoder:
             raise
 
 
-_REMEDY_DAMAGED = "restore the row from a backup, or delete it so that the step runs again"
-
-
-def _unreadable(error: Exception, session_id: str, step_name: str) -> DecodeError:
+def _unreadable(error: Exception, place: Place) -> DecodeError:
     what = f"the recorded value cannot be decoded ({type(error).__name__})"
     remedy = "make the value's classes importable here, or delete the record so that the step runs again"
-    return DecodeError(what, remedy, session_id, step_name)
+    return DecodeError(what, remedy, *place[1:3])
 
 
 def _type_name(value: object) -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Final, TypeVar
 
+from jeeves_journal.codecs import Place
 from jeeves_journal.errors import (
     ConfigurationError,
     JournalError,
@@ -77,13 +78,14 @@ class Lanes:
         )
         self._all = (self._writes, self.reads, self.sessions)
 
-    async def write(self, kind: Kind, session_id: str, step_name: str, encode: Callable[[], bytes]) -> None:
-        """Record what ``encode`` returns, once there is room for it."""
+    async def write(self, kind: Kind, session_id: str, step_name: str, encode: Callable[[Place], bytes]) -> None:
+        """Record what ``encode`` returns of where the record will stand, once there is room for it."""
         try:
             deadline = await self._writes.room()
         except TimeoutError as error:
             raise self._database.translate(error).about(session_id, step_name) from error
-        row = Row(kind, session_id, step_name, encode(), timestamp())
+        place = Place(kind, session_id, step_name, created_at := timestamp())
+        row = Row(kind, session_id, step_name, encode(place), created_at)
         await self._writes.submit(row, deadline)
 
     def abandon(self) -> None:

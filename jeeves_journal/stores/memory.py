@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeAlias, Unpack
 
-from jeeves_journal.codecs import RecordCodec
+from jeeves_journal.codecs import Place, record_codec
 from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.options import StoreOptions, read_settings
@@ -30,13 +30,13 @@ class InMemoryJournalStore(ManagedJournalStore):
         """Make an empty journal.
 
         Args:
-            **options: ``max_value_bytes``; ``timeout`` and ``create_tables`` are taken and have no effect.
+            **options: ``max_value_bytes`` and those of the codec; ``timeout`` and ``create_tables`` are taken and
+                have no effect.
 
         Raises:
             ConfigurationError: An option is unknown here, or its value cannot be used.
         """
-        settings = read_settings(options)
-        self._codec = RecordCodec(max_value_bytes=settings.max_value_bytes)
+        self._codec = record_codec(read_settings(options))
         self._steps: _Records = {}
         self._streams: _Records = {}
         self._names: dict[str, dict[str, None]] = {}
@@ -48,32 +48,36 @@ class InMemoryJournalStore(ManagedJournalStore):
         record = self._steps.get((session_id, step_name))
         if record is None:
             return None
-        return self._codec.decode_entry(session_id, step_name, *record)
+        data, created_at = record
+        return self._codec.decode_entry(Place("step", session_id, step_name, created_at), data)
 
     @without_locals
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = self._admit(session_id, step_name)
-        data = self._codec.encode(session_id, step_name, value)
-        self._steps[session_id, step_name] = data, timestamp()
+        place = Place("step", session_id, step_name, created_at := timestamp())
+        self._steps[session_id, step_name] = self._codec.encode(place, value), created_at
         self._names.setdefault(session_id, {})[step_name] = None
 
     @without_locals
     async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
         session_id, step_name = self._admit(session_id, step_name)
         record = self._streams.get((session_id, step_name))
-        return None if record is None else self._codec.decode_chunks(session_id, step_name, record[0])
+        if record is None:
+            return None
+        data, created_at = record
+        return self._codec.decode_chunks(Place("stream", session_id, step_name, created_at), data)
 
     @without_locals
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
         session_id, step_name = self._admit(session_id, step_name)
-        data = self._codec.encode_chunks(session_id, step_name, chunks)
-        self._streams[session_id, step_name] = data, timestamp()
+        place = Place("stream", session_id, step_name, created_at := timestamp())
+        self._streams[session_id, step_name] = self._codec.encode_chunks(place, chunks), created_at
 
     @without_locals
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
         session_id = self._admit_session(session_id)
         return {
-            name: self._codec.decode_entry(session_id, name, data, created_at)
+            name: self._codec.decode_entry(Place("step", session_id, name, created_at), data)
             for name, data, created_at in self._in_recorded_order(session_id)
         }
 
@@ -82,11 +86,11 @@ class InMemoryJournalStore(ManagedJournalStore):
         """See ``ReadAheadStore``."""
         session_id = self._admit_session(session_id)
         ahead: dict[str, Callable[[], Any]] = {}
-        for name, data, _ in self._in_recorded_order(session_id):
+        for name, data, created_at in self._in_recorded_order(session_id):
             max_bytes -= len(data)
             if max_bytes < 0:
                 break
-            ahead[name] = self._codec.decoder(session_id, name, data)
+            ahead[name] = self._codec.decoder(Place("step", session_id, name, created_at), data)
         return ahead
 
     async def init_schema(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from jeeves_journal.codecs import RecordCodec
+from jeeves_journal.codecs import Place, record_codec
 from jeeves_journal.errors import ConfigurationError, JournalError, StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.options import StoreOptions
@@ -54,7 +54,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
 
     def _use(self, database: Database) -> None:
         self._database = database
-        self._codec = RecordCodec(max_value_bytes=database.settings.max_value_bytes)
+        self._codec = record_codec(database.settings)
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -67,38 +67,42 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         record = await self._lanes_here(session_id, step_name).reads.submit(Key("step", session_id, step_name))
         if record is None:
             return None
-        return self._codec.decode_entry(session_id, step_name, *record)
+        data, created_at = record
+        return self._codec.decode_entry(Place("step", session_id, step_name, created_at), data)
 
     @without_locals
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = check_keys(session_id, step_name)
-        encode = partial(self._codec.encode, session_id, step_name, value)
+        encode = partial(self._codec.encode, value=value)
         await self._lanes_here(session_id, step_name).write("step", session_id, step_name, encode)
 
     @without_locals
     async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
         session_id, step_name = check_keys(session_id, step_name)
         record = await self._lanes_here(session_id, step_name).reads.submit(Key("stream", session_id, step_name))
-        return None if record is None else self._codec.decode_chunks(session_id, step_name, record[0])
+        if record is None:
+            return None
+        data, created_at = record
+        return self._codec.decode_chunks(Place("stream", session_id, step_name, created_at), data)
 
     @without_locals
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
         session_id, step_name = check_keys(session_id, step_name)
-        encode = partial(self._codec.encode_chunks, session_id, step_name, chunks)
+        encode = partial(self._codec.encode_chunks, chunks=chunks)
         await self._lanes_here(session_id, step_name).write("stream", session_id, step_name, encode)
 
     @without_locals
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
         session_id = check_key("session_id", session_id)
         rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, None))
-        return {name: self._codec.decode_entry(session_id, name, data, at) for name, data, at in rows}
+        return {name: self._codec.decode_entry(Place("step", session_id, name, at), data) for name, data, at in rows}
 
     @without_locals
     async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
         """See ``ReadAheadStore``."""
         session_id = check_key("session_id", session_id)
         rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, max_bytes))
-        return {name: self._codec.decoder(session_id, name, data) for name, data, _ in rows}
+        return {name: self._codec.decoder(Place("step", session_id, name, at), data) for name, data, at in rows}
 
     @without_locals
     async def init_schema(self) -> None:

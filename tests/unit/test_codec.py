@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jeeves_journal import DecodeError, EncodeError, IntegrityError
-from jeeves_journal.codecs import RecordCodec
-from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, checksum, plain_tail
+from jeeves_journal.codecs import Place, RecordCodec
+from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, checksum
 
 SECRET = "hunter2"
 VALUES = [
@@ -30,6 +30,7 @@ VALUES = [
         "full-stops": "." * 40,
     }.items()
 ]
+HERE, THERE = Place("step", "run-1", "fetch", 1.5), Place("stream", "run-1", "answer", 1.5)
 VERSION_OFFSET, SEAL_OFFSET = 60 - CHECKSUM_BYTES, 61 - CHECKSUM_BYTES
 
 
@@ -54,11 +55,11 @@ def codec() -> RecordCodec:
 
 
 def encode(codec: RecordCodec, value: object) -> bytes:
-    return codec.encode("run-1", "fetch", value)
+    return codec.encode(HERE, value)
 
 
 def decode(codec: RecordCodec, data: object) -> Any:
-    return codec.decode("run-1", "fetch", data)
+    return codec.decode(HERE, data)
 
 
 def with_tail(payload: bytes, tail: bytes) -> bytes:
@@ -102,25 +103,25 @@ class TestRoundTrip:
 class TestChunks:
     @pytest.mark.parametrize("chunks", [[], [None], ["Hel", "lo"], [[1], {}]])
     def test_chunks_come_back(self, codec: RecordCodec, chunks: list[Any]) -> None:
-        assert codec.decode_chunks("run-1", "answer", codec.encode_chunks("run-1", "answer", chunks)) == chunks
+        assert codec.decode_chunks(THERE, codec.encode_chunks(THERE, chunks)) == chunks
 
     @pytest.mark.parametrize("chunks", [("Hel", "lo"), iter(["Hel", "lo"]), {"Hel": 1, "lo": 2}])
     def test_whatever_can_be_iterated_is_recorded_as_a_list(self, codec: RecordCodec, chunks: object) -> None:
-        assert pickle.loads(codec.encode_chunks("run-1", "answer", chunks)) == ["Hel", "lo"]
+        assert pickle.loads(codec.encode_chunks(THERE, chunks)) == ["Hel", "lo"]
 
     def test_what_cannot_be_iterated_is_refused(self, codec: RecordCodec) -> None:
         with pytest.raises(EncodeError, match="a int is not a list of chunks.*run-1.*answer.*pass a list"):
-            codec.encode_chunks("run-1", "answer", 7)
+            codec.encode_chunks(THERE, 7)
 
     @pytest.mark.parametrize(("row", "chunks"), [(None, []), (("Hel", "lo"), ["Hel", "lo"])])
     def test_what_jeevesagent_takes_for_chunks_is_read_as_chunks(
         self, codec: RecordCodec, row: object, chunks: list[Any]
     ) -> None:
-        assert codec.decode_chunks("run-1", "answer", pickle.dumps(row)) == chunks
+        assert codec.decode_chunks(THERE, pickle.dumps(row)) == chunks
 
     def test_a_record_that_holds_no_chunks_is_refused(self, codec: RecordCodec) -> None:
         with pytest.raises(DecodeError, match="run-1.*answer"):
-            codec.decode_chunks("run-1", "answer", encode(codec, 7))
+            codec.decode_chunks(THERE, encode(codec, 7))
 
 
 class TestDamage:
@@ -201,14 +202,14 @@ class TestForeignRecords:
             decode(RecordCodec(max_value_bytes=100, codec=JSONCodec()), pickle.dumps([1]))
 
     def test_a_record_of_a_newer_version_is_refused_by_its_number(self, codec: RecordCodec) -> None:
-        tail = bytearray(plain_tail("pickle"))
+        tail = bytearray(Tail("pickle").pack())
         tail[VERSION_OFFSET] = 2
         self.assert_refused(codec, with_tail(pickle.dumps(1), bytes(tail)), "format version 2, this code reads 1")
 
     def test_a_sealed_record_is_refused(self, codec: RecordCodec) -> None:
-        tail = bytearray(plain_tail("pickle"))
+        tail = bytearray(Tail("pickle").pack())
         tail[SEAL_OFFSET] = 1
-        self.assert_refused(codec, with_tail(pickle.dumps(1), bytes(tail)), "sealed or compressed")
+        self.assert_refused(codec, with_tail(pickle.dumps(1), bytes(tail)), "sealed in an unknown way")
 
     def test_a_footer_is_not_believed_before_its_checksum_is_right(self, codec: RecordCodec) -> None:
         record = bytearray(encode(codec, [1]))
@@ -226,7 +227,7 @@ class TestForeignRecords:
 
     def test_a_value_whose_module_is_gone_is_a_decode_error(self, codec: RecordCodec) -> None:
         record = encode(codec, Gone()).replace(__name__.encode(), b"x" * len(__name__))
-        payload, tail = record[:-FOOTER_BYTES], plain_tail("pickle")
+        payload, tail = record[:-FOOTER_BYTES], Tail("pickle").pack()
         self.assert_refused(codec, with_tail(payload, tail), r"cannot be decoded \(ModuleNotFoundError\)")
 
 
@@ -246,7 +247,7 @@ class TestRefusedValues:
     def test_the_limit_holds_for_the_chunks_of_a_stream_together(self) -> None:
         codec = RecordCodec(max_value_bytes=1_000)
         with pytest.raises(EncodeError, match="takes"):
-            codec.encode_chunks("run-1", "answer", ["x" * 600, "y" * 600])
+            codec.encode_chunks(THERE, ["x" * 600, "y" * 600])
 
     def test_what_cannot_be_pickled_is_named_by_its_type(self, codec: RecordCodec) -> None:
         with pytest.raises(EncodeError) as refusal:

@@ -1,0 +1,188 @@
+"""What is around a payload: compression, seal or checksum, and the footer that tells of them."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import Final, Literal
+
+from jeeves_journal.codecs.compression import NOT_COMPRESSED, ZSTD, TooLargeError, Zstd
+from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, FORMAT_VERSION, Tail, checksum, has_footer
+from jeeves_journal.codecs.keyring import Key, Keyring
+from jeeves_journal.codecs.sealing import (
+    ENCRYPTED,
+    SIGNED,
+    TAG_BYTES,
+    UNSEALED,
+    Place,
+    WrongSealError,
+    check_signature,
+    decrypt,
+    encrypt,
+    new_nonce,
+    sign,
+)
+from jeeves_journal.errors import DecodeError, IntegrityError
+
+Seal = Literal["sign", "encrypt"]
+
+_LOGGER: Final = logging.getLogger("jeeves_journal")
+# The tag of AES-256-GCM is half as long as the field that it stands in.
+_BEHIND_TAG: Final = bytes(CHECKSUM_BYTES - TAG_BYTES)
+_SEALS: Final = {"sign": SIGNED, "encrypt": ENCRYPTED}
+
+REMEDY_DAMAGED: Final = "restore the row from a backup, or delete it so that the step runs again"
+
+
+class Envelope:
+    """Puts payloads into records and takes them out again, by one store's settings."""
+
+    def __init__(
+        self,
+        codec_id: str,
+        *,
+        zstd: Zstd | None = None,
+        keys: Keyring | None = None,
+        seal: Seal = "sign",
+        allow_unsealed: bool = False,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            codec_id: What a record has to name to be opened.
+            zstd: Compresses payloads, and inflates them.
+            keys: Seal records, and open them. Without keys, sealed ones are refused.
+            seal: What to seal with.
+            allow_unsealed: Whether records without a seal are opened all the same.
+        """
+        self._codec_id = codec_id
+        self._zstd = zstd
+        self._keys = keys
+        self.allows_unsealed = keys is None or allow_unsealed
+        """Whether records without a seal are opened."""
+        self._key: Key | None = None
+        self._seal = UNSEALED
+        key_id = b""
+        if keys is not None:
+            self._key, key_id, self._seal = keys.first, keys.first.in_footer, _SEALS[seal]
+        self._tails = [
+            Tail(codec_id, key_id, seal=self._seal, compression=compression).pack()
+            for compression in (NOT_COMPRESSED, ZSTD)
+        ]
+        if self._seal == ENCRYPTED:
+            # Now, and not at the first put: it may not be installed.
+            _ = keys and keys.first.for_encryption
+        if keys is not None and allow_unsealed:
+            _LOGGER.warning("records without a seal are accepted: seal them by reseal(), and drop allow_unsealed=True")
+
+    def wrap(self, place: Place, payload: bytes) -> bytes:
+        """Return the record of a payload."""
+        deflated = self._zstd.deflated(payload) if self._zstd is not None else None
+        body = payload if deflated is None else deflated
+        tail = self._tails[NOT_COMPRESSED if deflated is None else ZSTD]
+        if self._key is not None and self._seal == ENCRYPTED:
+            tail = Tail.read(tail)._replace(nonce=new_nonce()).pack()
+            return b"".join((encrypt(self._key, place, body, tail), _BEHIND_TAG, tail))
+        return b"".join((body, self._mark(place, body, tail), tail))
+
+    def open(self, place: Place, record: bytes) -> bytes | memoryview:
+        """Return the payload of a record that ends in a footer.
+
+        Raises:
+            IntegrityError: It is not what was put here.
+            DecodeError: It was put with other settings.
+        """
+        body, mark, tail = _split(record)
+        # As this store writes them itself, most often.
+        if tail == self._tails[NOT_COMPRESSED] and self._seal != ENCRYPTED:
+            if hmac.compare_digest(self._try_mark(place, body, tail), mark):
+                return body
+            raise _damaged("seal" if self._seal else "checksum")
+        fields = Tail.read(tail)
+        opened = self._opened(place, record, fields)
+        if (refusal := self._refusal(fields)) is not None:
+            raise refusal
+        return self._inflated(opened, fields)
+
+    def is_current(self, record: bytes) -> bool:
+        """Return whether a record's footer says that it was wrapped by these settings; its mark is not looked at."""
+        if not has_footer(record):
+            return False
+        fields = Tail.read(record[-FOOTER_BYTES + CHECKSUM_BYTES :])
+        mine = Tail.read(self._tails[NOT_COMPRESSED])
+        return fields._replace(nonce=mine.nonce, compression=mine.compression) == mine
+
+    def _mark(self, place: Place, body: bytes | memoryview, tail: bytes) -> bytes:
+        return checksum(body, tail) if self._key is None else sign(self._key, place, body, tail)
+
+    def _try_mark(self, place: Place, body: memoryview, tail: bytes) -> bytes:
+        try:
+            return self._mark(place, body, tail)
+        except WrongSealError:
+            return b""
+
+    def _opened(self, place: Place, record: bytes, fields: Tail) -> bytes | memoryview:
+        body, mark, tail = _split(record)
+        if self._keys is None and fields.seal in (SIGNED, ENCRYPTED):
+            raise DecodeError("the record is sealed", "open the store with keys=")
+        if self._keys is None or fields.seal == UNSEALED:
+            if not self.allows_unsealed:
+                raise unsealed()
+            if checksum(body, tail) != mark:
+                raise _damaged("checksum")
+            if fields.seal != UNSEALED:
+                raise DecodeError("the record is sealed in an unknown way", "upgrade jeeves-journal")
+            return body
+        key = self._keys.find(fields.key_id)
+        if key is None:
+            what = f"the record is sealed by key {fields.key_id.rstrip(bytes(1)).decode('ascii', 'replace')!r}"
+            raise DecodeError(f"{what}, which the keyring does not have", "add that key behind the others")
+        try:
+            if fields.seal == SIGNED:
+                check_signature(key, place, body, tail, mark)
+                return body
+            if fields.seal == ENCRYPTED and mark.endswith(_BEHIND_TAG):
+                return decrypt(key, place, memoryview(record)[: len(body) + TAG_BYTES], tail)
+        except WrongSealError as error:
+            raise _damaged("seal") from error
+        raise _damaged("seal")
+
+    def _refusal(self, fields: Tail) -> DecodeError | None:
+        if fields.version != FORMAT_VERSION:
+            what = f"the record is of format version {fields.version}, this code reads {FORMAT_VERSION}"
+            return DecodeError(what, "upgrade jeeves-journal")
+        if fields.codec_id != self._codec_id:
+            what = f"the record was written by codec {fields.codec_id!r}, this store is configured for"
+            return DecodeError(f"{what} {self._codec_id!r}", "open the store with the codec that wrote it")
+        return None
+
+    def _inflated(self, payload: bytes | memoryview, fields: Tail) -> bytes | memoryview:
+        if fields.compression == NOT_COMPRESSED:
+            return payload
+        if fields.compression != ZSTD or self._zstd is None:
+            raise DecodeError("the record is compressed", "open the store with compress='zstd'")
+        try:
+            return self._zstd.inflated(payload)
+        except TooLargeError as error:
+            what = "the record would inflate to more than a value may have"
+            raise DecodeError(what, "raise max_value_bytes if you trust it, or delete the record") from error
+        except Exception as error:
+            raise IntegrityError("the record's compressed bytes cannot be read", REMEDY_DAMAGED) from error
+
+
+def _split(record: bytes) -> tuple[memoryview, bytes, bytes]:
+    end = len(record) - FOOTER_BYTES
+    return memoryview(record)[:end], record[end : end + CHECKSUM_BYTES], record[end + CHECKSUM_BYTES :]
+
+
+def unsealed() -> IntegrityError:
+    """Return the error for a record without a seal where a seal is wanted."""
+    what = "the record is not sealed: anybody may have written it"
+    return IntegrityError(what, "if you trust it, open the store with allow_unsealed=True and reseal it")
+
+
+def _damaged(part: str) -> IntegrityError:
+    if part == "seal":
+        what = "the record's seal does not match: it was changed, moved or sealed by another key of this name"
+        return IntegrityError(what, REMEDY_DAMAGED)
+    return IntegrityError("the record's checksum does not match", REMEDY_DAMAGED)

@@ -1,0 +1,98 @@
+"""Seals: what makes a record worth its bytes only under the key, in the table and at the time that it was put.
+
+A seal is bound to the record's kind, session, step and time and to the rest of its footer, each with its length before
+it, so that no two records are bound to the same bytes.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import struct
+from typing import Final, NamedTuple
+
+from jeeves_journal.codecs.footer import Tail
+from jeeves_journal.codecs.keyring import Key
+
+# Two bits or more apart: no flipped bit makes one of another.
+UNSEALED: Final = 0
+SIGNED: Final = 0b0011
+ENCRYPTED: Final = 0b1100
+
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+_LENGTH: Final = struct.Struct(">Q")
+_TIME: Final = struct.Struct(">d")
+
+
+class Place(NamedTuple):
+    """Where a record stands: what a seal is bound to.
+
+    Attributes:
+        kind: ``step`` or ``stream``.
+        session_id: The record's session.
+        step_name: The record's step.
+        created_at: When it was put, as the database has it: a float unless somebody changed it.
+    """
+
+    kind: str
+    session_id: str
+    step_name: str
+    created_at: object
+
+
+class WrongSealError(Exception):
+    """The seal is not that of this record in this place."""
+
+
+def sign(key: Key, place: Place, payload: bytes | memoryview, tail: bytes) -> bytes:
+    """Return the mark of a payload that may be read by anybody: HMAC-SHA256."""
+    message = b"".join((_bound(place, tail), _LENGTH.pack(len(payload)), payload))
+    return hmac.digest(key.for_signing, message, "sha256")
+
+
+def check_signature(key: Key, place: Place, payload: bytes | memoryview, tail: bytes, mark: bytes) -> None:
+    """See that a payload is the one that was signed.
+
+    Raises:
+        WrongSealError: It is not.
+    """
+    if not hmac.compare_digest(sign(key, place, payload, tail), mark):
+        raise WrongSealError
+
+
+def encrypt(key: Key, place: Place, payload: bytes, tail: bytes) -> bytes:
+    """Return a payload that only the key reads, and behind it the tag of AES-256-GCM. Its nonce stands in the tail."""
+    return key.for_encryption.encrypt(Tail.read(tail).nonce, payload, _bound(place, tail))
+
+
+def decrypt(key: Key, place: Place, sealed: bytes | memoryview, tail: bytes) -> bytes:
+    """Return the payload of what ``encrypt`` returned.
+
+    Raises:
+        WrongSealError: It was not encrypted with this key, for this place.
+    """
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        return key.for_encryption.decrypt(Tail.read(tail).nonce, sealed, _bound(place, tail))
+    except InvalidTag as error:
+        raise WrongSealError from error
+
+
+def new_nonce() -> bytes:
+    """Return random bytes that no other value of this key was encrypted with."""
+    return os.urandom(NONCE_BYTES)
+
+
+def _bound(place: Place, tail: bytes) -> bytes:
+    if not isinstance(place.created_at, float):
+        raise WrongSealError
+    parts = (
+        place.kind.encode(),
+        place.session_id.encode("utf-8", "surrogatepass"),
+        place.step_name.encode("utf-8", "surrogatepass"),
+        _TIME.pack(place.created_at),
+        tail,
+    )
+    return b"".join([each for part in parts for each in (_LENGTH.pack(len(part)), part)])
