@@ -147,7 +147,12 @@ def _one_of(name: str, value: object, words: tuple[str, ...]) -> object:
     return value
 
 
-def _codec(name: str, value: object) -> object:
+def read_codec(name: str, value: object) -> object:
+    """Return the value of an option that names a codec or is one.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
     if isinstance(value, str):
         return _one_of(name, value, ("pickle", "json"))
     if not (callable(getattr(value, "dumps", None)) and callable(getattr(value, "loads", None))):
@@ -173,7 +178,7 @@ _READERS: Final[Mapping[str, Callable[[str, object], object]]] = {
     "timeout": _seconds,
     "max_value_bytes": partial(_whole, least=1, most=LARGEST_VALUE_BYTES),
     "create_tables": _switch,
-    "codec": _codec,
+    "codec": read_codec,
     "compress": partial(_one_of, words=("zstd",)),
     "compress_over": partial(_whole, least=0, most=LARGEST_VALUE_BYTES),
     "keys": _keys,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+from typing import Final, Literal, cast
+
 from jeeves_journal.codecs.codec import Codec
 from jeeves_journal.codecs.compression import Zstd
 from jeeves_journal.codecs.envelope import Envelope
 from jeeves_journal.codecs.keyring import Keyring
 from jeeves_journal.codecs.pickling import PickleCodec
 from jeeves_journal.codecs.recording import RecordCodec
+from jeeves_journal.codecs.sealing import Place
 from jeeves_journal.errors import ConfigurationError
-from jeeves_journal.options import Settings
+from jeeves_journal.options import Settings, read_codec
+
+_LOGGER: Final = logging.getLogger("jeeves_journal")
 
 
 def record_codec(settings: Settings) -> RecordCodec:
@@ -22,6 +29,46 @@ def record_codec(settings: Settings) -> RecordCodec:
         raise ConfigurationError("there is nothing to seal with", "pass keys=Keyring.from_env(), for example")
     if not isinstance(settings.keys, Keyring | None):
         raise ConfigurationError("the value of option 'keys' cannot be used", "pass a Keyring, as a keyword")
+    if settings.allow_unsealed:
+        _LOGGER.warning("records without a seal are accepted: seal them by reseal(), and drop allow_unsealed=True")
+    return _record_codec(settings)
+
+
+class Resealer:
+    """Brings records to a store's newest key, seal and codec."""
+
+    def __init__(self, settings: Settings, from_codec: Literal["pickle", "json"] | Codec | None) -> None:
+        """Prepare.
+
+        Args:
+            settings: The store's.
+            from_codec: What the records were written by if not by the store's own codec.
+
+        Raises:
+            ConfigurationError: See ``record_codec``.
+        """
+        self._writer = _record_codec(settings)
+        self._reader = None
+        if from_codec is not None:
+            self._reader = _record_codec(replace(settings, codec=cast("Codec", read_codec("from_codec", from_codec))))
+
+    def is_current(self, footer: object) -> bool:
+        """Return whether the last bytes of a record say that nothing is left to do."""
+        return isinstance(footer, bytes) and self._writer.envelope.is_current(footer)
+
+    def renewed(self, place: Place, data: object) -> bytes:
+        """Return a record anew. Its value is decoded only if the codec changes.
+
+        Raises:
+            DecodeError: The record cannot be trusted or read.
+            EncodeError: The store's codec does not take its value.
+        """
+        if self._reader is None:
+            return self._writer.envelope.wrap(place, bytes(self._writer.payload(place, data)))
+        return self._writer.encode(place, self._reader.decode(place, data))
+
+
+def _record_codec(settings: Settings) -> RecordCodec:
     codec = _codec(settings)
     zstd = Zstd(settings.compress_over, settings.max_value_bytes) if settings.compress else None
     envelope = Envelope(

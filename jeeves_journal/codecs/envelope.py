@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import logging
 from typing import Final, Literal
 
 from jeeves_journal.codecs.compression import NOT_COMPRESSED, ZSTD, TooLargeError, Zstd
@@ -26,7 +25,6 @@ from jeeves_journal.errors import DecodeError, IntegrityError
 
 Seal = Literal["sign", "encrypt"]
 
-_LOGGER: Final = logging.getLogger("jeeves_journal")
 # The tag of AES-256-GCM is half as long as the field that it stands in.
 _BEHIND_TAG: Final = bytes(CHECKSUM_BYTES - TAG_BYTES)
 _SEALS: Final = {"sign": SIGNED, "encrypt": ENCRYPTED}
@@ -72,8 +70,6 @@ class Envelope:
         if self._seal == ENCRYPTED:
             # Now, and not at the first put: it may not be installed.
             _ = keys and keys.first.for_encryption
-        if keys is not None and allow_unsealed:
-            _LOGGER.warning("records without a seal are accepted: seal them by reseal(), and drop allow_unsealed=True")
 
     def wrap(self, place: Place, payload: bytes) -> bytes:
         """Return the record of a payload."""
@@ -104,11 +100,11 @@ class Envelope:
             raise refusal
         return self._inflated(opened, fields)
 
-    def is_current(self, record: bytes) -> bool:
-        """Return whether a record's footer says that it was wrapped by these settings; its mark is not looked at."""
-        if not has_footer(record):
+    def is_current(self, footer: bytes) -> bool:
+        """Return whether a footer says that its record was wrapped by these settings; its mark is not looked at."""
+        if not has_footer(footer):
             return False
-        fields = Tail.read(record[-FOOTER_BYTES + CHECKSUM_BYTES :])
+        fields = Tail.read(footer[CHECKSUM_BYTES:])
         mine = Tail.read(self._tails[NOT_COMPRESSED])
         return fields._replace(nonce=mine.nonce, compression=mine.compression) == mine
 

@@ -160,7 +160,7 @@ def _is_same(value: Any, other: Any) -> bool:
     if issubclass(kind, Mapping):
         return list(value) == list(other) and all(_is_same(value[key], other[key]) for key in value)
     if issubclass(kind, datetime | time):
-        return bool(value.isoformat() == other.isoformat()) and _is_a_plain_zone(value)
+        return (value.isoformat(), value.fold) == (other.isoformat(), other.fold) and _is_a_plain_zone(value)
     return bool(value == other) and _is_same(_fields(value), _fields(other))
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeAlias, Unpack
+from typing import Any, Literal, Self, TypeAlias, Unpack
 
-from jeeves_journal.codecs import Place, record_codec
-from jeeves_journal.errors import StoreClosedError
+from jeeves_journal.codecs import Codec, Place, Resealer, record_codec
+from jeeves_journal.codecs.footer import FOOTER_BYTES
+from jeeves_journal.errors import CodecError, StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.options import StoreOptions, read_settings
 from jeeves_journal.protocol import ManagedJournalStore
-from jeeves_journal.records import JournalEntry
+from jeeves_journal.records import JournalEntry, Resealed
 from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.tracebacks import without_locals
 
@@ -36,7 +37,8 @@ class InMemoryJournalStore(ManagedJournalStore):
         Raises:
             ConfigurationError: An option is unknown here, or its value cannot be used.
         """
-        self._codec = record_codec(read_settings(options))
+        self._settings = read_settings(options)
+        self._codec = record_codec(self._settings)
         self._steps: _Records = {}
         self._streams: _Records = {}
         self._names: dict[str, dict[str, None]] = {}
@@ -96,6 +98,30 @@ class InMemoryJournalStore(ManagedJournalStore):
     async def init_schema(self) -> None:
         """Do nothing: a dict has no tables. Here so that one program serves every URL."""
         self._check_open()
+
+    async def reseal(
+        self,
+        *,
+        from_codec: Literal["pickle", "json"] | Codec | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> Resealed:
+        """Bring all records to the first key, the seal and the codec; see ``SQLAlchemyJournalStore.reseal``."""
+        self._check_open()
+        resealer = Resealer(self._settings, from_codec)
+        looked_at, resealed, refusals = 0, 0, list[CodecError]()
+        for kind, records in (("step", self._steps), ("stream", self._streams)):
+            for key, (data, created_at) in records.items():
+                looked_at += 1
+                if resealer.is_current(data[-FOOTER_BYTES:]):
+                    continue
+                try:
+                    records[key] = resealer.renewed(Place(kind, *key, created_at), data), created_at
+                    resealed += 1
+                except CodecError as error:
+                    refusals.append(error)
+        if progress is not None:
+            progress(looked_at)
+        return Resealed(looked_at, resealed, len(refusals), tuple(refusals[:100]))
 
     async def aclose(self) -> None:
         self._closed = True

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from jeeves_journal.codecs import Place, record_codec
+from jeeves_journal.codecs import Codec, Place, Resealer, record_codec
 from jeeves_journal.errors import ConfigurationError, JournalError, StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.protocol import ManagedJournalStore
-from jeeves_journal.records import JournalEntry
+from jeeves_journal.records import JournalEntry, Resealed
 from jeeves_journal.stores.dialects import Database, Key, SessionQuery, database_for_engine
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.tracebacks import without_locals
@@ -115,6 +115,34 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         lanes = self._lanes_here()
         async with self._database.translating():
             await lanes.upgrade()
+
+    @without_locals
+    async def reseal(
+        self,
+        *,
+        from_codec: Literal["pickle", "json"] | Codec | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> Resealed:
+        """Bring all records to the first key, the seal and the codec of this store, while others read and write.
+
+        A record keeps its time. It is decoded only if its codec changes. One that is put meanwhile stays as it was put,
+        and one that cannot be opened stays as it is; to seal what has no seal, open the store with ``allow_unsealed``.
+        Whoever is interrupted begins again, and what is done already takes little.
+
+        Args:
+            from_codec: What the records were written by, if by another codec than this store's.
+            progress: Is called now and then with the number of records that were looked at.
+
+        Raises:
+            ConfigurationError: An option cannot be used.
+            StoreUnavailableError: The database is down, locked or full.
+        """
+        from jeeves_journal.stores.operations.resealing import reseal
+
+        resealer = Resealer(self._database.settings, from_codec)
+        lanes = self._lanes_here()
+        async with self._database.translating():
+            return await reseal(lanes, self._database, resealer, progress or (lambda _: None))
 
     @without_locals
     async def aclose(self) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
     Dialect,
-    FromClause,
     Integer,
     LargeBinary,
+    Table,
     TableValuedAlias,
     Text,
     bindparam,
@@ -33,8 +33,11 @@ from jeeves_journal.stores.models import TIME_TYPE, StepRecord, StreamRecord
 Kind: TypeAlias = Literal["step", "stream"]
 KINDS: Final[tuple[Kind, ...]] = ("step", "stream")
 
-_TABLES: Final[Mapping[Kind, FromClause]] = {"step": StepRecord.__table__, "stream": StreamRecord.__table__}
-_PAYLOADS: Final[Mapping[Kind, str]] = {"step": "value", "stream": "chunks"}
+TABLES: Final[Mapping[Kind, Table]] = {
+    "step": cast("Table", StepRecord.__table__),
+    "stream": cast("Table", StreamRecord.__table__),
+}
+PAYLOADS: Final[Mapping[Kind, str]] = {"step": "value", "stream": "chunks"}
 TABLE_NAMES: Final[Mapping[Kind, str]] = {"step": StepRecord.__tablename__, "stream": StreamRecord.__tablename__}
 
 
@@ -94,19 +97,19 @@ def read_many(kind: Kind) -> ClauseElement:
 
     Returns the key's position in the arrays, counted from 1, bytes, created_at.
     """
-    table = _TABLES[kind]
+    table = TABLES[kind]
     wanted = _rows_of_arrays(Text, Text, names=("session_id", "step_name"), position="position")
     on = (table.c.session_id == wanted.c.session_id) & (table.c.step_name == wanted.c.step_name)
-    columns = (wanted.c.position, table.c[_PAYLOADS[kind]], table.c.created_at)
+    columns = (wanted.c.position, table.c[PAYLOADS[kind]], table.c.created_at)
     return select(*columns).select_from(table.join(wanted, on))
 
 
 def upsert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> ClauseElement:
     """Return the upsert of all the rows in four parallel arrays, in which no key may stand twice; Postgres only."""
-    payload = _PAYLOADS[kind]
+    payload = PAYLOADS[kind]
     columns = ("session_id", "step_name", payload, "created_at")
     rows = _rows_of_arrays(Text, Text, LargeBinary, TIME_TYPE, names=columns)
-    statement = insert(_TABLES[kind]).from_select(list(columns), select(*(rows.c[name] for name in columns)))
+    statement = insert(TABLES[kind]).from_select(list(columns), select(*(rows.c[name] for name in columns)))
     return _over_earlier(statement, payload)
 
 
@@ -115,7 +118,7 @@ def read_listed(kind: Kind, count: int) -> ClauseElement:
 
     Returns the key's position, counted from 0, bytes, created_at; for a key that is not there the latter two are NULL.
     """
-    table = _TABLES[kind]
+    table = TABLES[kind]
     wanted = (
         values(column("position", Integer), column("session_id", Text), column("step_name", Text), name="wanted")
         .data(
@@ -128,7 +131,7 @@ def read_listed(kind: Kind, count: int) -> ClauseElement:
     )
     on = (table.c.session_id == wanted.c.session_id) & (table.c.step_name == wanted.c.step_name)
     # An outer join, since SQLite takes its left side first: it would be free to scan the table for an inner one.
-    return select(wanted.c.position, table.c[_PAYLOADS[kind]], table.c.created_at).select_from(
+    return select(wanted.c.position, table.c[PAYLOADS[kind]], table.c.created_at).select_from(
         wanted.outerjoin(table, on)
     )
 
@@ -159,7 +162,7 @@ def _key(name: str) -> ColumnElement[str]:
 
 
 def _upsert(kind: Kind, insert: Callable[[Any], SqliteInsert | PostgresInsert]) -> ClauseElement:
-    statement, payload = insert(_TABLES[kind]), _PAYLOADS[kind]
+    statement, payload = insert(TABLES[kind]), PAYLOADS[kind]
     statement = statement.values(
         {
             "session_id": _key("session_id"),
@@ -179,14 +182,14 @@ def _over_earlier(statement: SqliteInsert | PostgresInsert, payload: str) -> Cla
 
 
 def _read(kind: Kind) -> ClauseElement:
-    table = _TABLES[kind]
-    return select(table.c[_PAYLOADS[kind]], table.c.created_at).where(
+    table = TABLES[kind]
+    return select(table.c[PAYLOADS[kind]], table.c.created_at).where(
         table.c.session_id == _key("session_id"), table.c.step_name == _key("step_name")
     )
 
 
 def _read_session() -> ClauseElement:
-    steps = _TABLES["step"]
+    steps = TABLES["step"]
     return (
         select(steps.c.step_name, steps.c.value, steps.c.created_at)
         .where(steps.c.session_id == _key("session_id"))
@@ -195,7 +198,7 @@ def _read_session() -> ClauseElement:
 
 
 def _read_session_if_within() -> ClauseElement:
-    steps = _TABLES["step"]
+    steps = TABLES["step"]
     # Asked once for the whole statement, and without reading a payload: its size stands in the row's header.
     total = select(func.sum(func.length(steps.c.value))).where(steps.c.session_id == _key("session_id"))
     return select(steps.c.step_name, steps.c.value, steps.c.created_at).where(
@@ -205,7 +208,7 @@ def _read_session_if_within() -> ClauseElement:
 
 
 def _read_session_within() -> ClauseElement:
-    steps = _TABLES["step"]
+    steps = TABLES["step"]
     size = func.sum(func.length(steps.c.value)).over(order_by=(steps.c.created_at, steps.c.step_name))
     # The sizes come first and alone, so that no payload beyond the bound is read from disk or sorted.
     sized = select(steps.c.step_name, size.label("size")).where(steps.c.session_id == _key("session_id")).subquery()

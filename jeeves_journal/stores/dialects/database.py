@@ -135,6 +135,10 @@ class Database(ABC):
         """Look into the catalogue."""
 
     @abstractmethod
+    def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Lend a connection in a transaction of its own, which is committed at the end, for what is not hot."""
+
+    @abstractmethod
     def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Lend a connection on which Alembic may work, under a lock that keeps every other upgrade out."""
 

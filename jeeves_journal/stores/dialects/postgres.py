@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -62,6 +62,10 @@ _SETTINGS: Final = (
 )
 # A commit that the network keeps would leave rows locked for as long as the server takes the connection for good.
 _LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; " + _SETTINGS
+_SET_FOR_TRANSACTION: Final = (
+    "SELECT set_config('statement_timeout', :milliseconds, true), CASE WHEN current_setting('synchronous_commit') "
+    "IN ('off', 'local', 'remote_write') THEN set_config('synchronous_commit', 'on', true) END"
+)
 
 _DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
@@ -149,6 +153,17 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
                 revision = await driver.fetchval(f"SELECT version_num FROM {version_table}")
             tables = [await driver.fetchval(look, self._qualified(TABLE_NAMES[kind])) for kind in KINDS]
             return SchemaState(None not in tables, revision)
+
+    @asynccontextmanager
+    async def operating(self) -> AsyncGenerator[AsyncConnection]:
+        async with self.connections.lend() as connection:
+            await connection.execution_options(
+                isolation_level="READ COMMITTED", schema_translate_map={None: self.settings.schema}
+            )
+            milliseconds = max(int(self.settings.timeout * _SERVER_SHARE * 1000), 1)
+            await connection.execute(text(_SET_FOR_TRANSACTION), {"milliseconds": str(milliseconds)})
+            yield connection
+            await connection.commit()
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:

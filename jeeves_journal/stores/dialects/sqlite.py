@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -106,10 +106,13 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
         async with self.connections.lease() as driver:
             return await self._run(driver, look)
 
+    def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self.operating()
+
     @asynccontextmanager
-    async def migrating(self) -> AsyncGenerator[AsyncConnection]:
+    async def operating(self) -> AsyncGenerator[AsyncConnection]:
         async with self.connections.lend() as connection:
-            # The write lock from the start: an upgrade that first reads and then writes is refused with BUSY_SNAPSHOT
+            # The write lock from the start: what first reads and then writes is refused with BUSY_SNAPSHOT
             # when another process wrote in between, whatever the timeout.
             await connection.begin()
             # A caller's engine may have begun one by an event or a driver of its own, and without the lock.

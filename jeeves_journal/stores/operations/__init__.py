@@ -1,0 +1,1 @@
+"""What is done to a journal as a whole, and not on the way of a run."""

@@ -1,0 +1,136 @@
+"""Bringing all records to the newest key, seal and codec, while others read and write.
+
+For each page of records only their last bytes are looked at. Those that are not as they should be are read, made anew
+and written, unless they were put again meanwhile. Whoever is interrupted begins anew, and passes over what is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, NamedTuple, cast
+
+from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from jeeves_journal.codecs import Place, Resealer
+from jeeves_journal.codecs.footer import FOOTER_BYTES
+from jeeves_journal.errors import CodecError
+from jeeves_journal.records import Resealed
+from jeeves_journal.stores.dialects import Database, Key
+from jeeves_journal.stores.lanes import Lanes
+from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
+
+_MOST_LISTED: Final = 1_000
+# How many records, or bytes of them, are rewritten in one transaction: others wait for it on SQLite.
+_MOST_REWRITTEN: Final = 64
+_MOST_REFUSALS: Final = 100
+_MOST_BYTES: Final = 4 * 1024 * 1024
+
+
+class _Listed(NamedTuple):
+    session_id: str
+    step_name: str
+    size: int
+    footer: object
+
+
+class _Rewritten(NamedTuple):
+    key: Key
+    before: bytes
+    after: bytes
+
+
+class _Refusals:
+    """Counts errors, and keeps some."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = list[CodecError]()
+
+    def add(self, error: CodecError) -> None:
+        self.count += 1
+        if len(self.first) < _MOST_REFUSALS:
+            self.first.append(error)
+
+
+async def reseal(lanes: Lanes, database: Database, resealer: Resealer, progress: Callable[[int], object]) -> Resealed:
+    """Bring all records up to date; see ``SQLAlchemyJournalStore.reseal``."""
+    looked_at, resealed, refusals = 0, 0, _Refusals()
+    for kind in KINDS:
+        last: _Listed | None = None
+        while page := await lanes.attempt(partial(_listed, database, kind, last)):
+            for part in _in_parts([row for row in page if not resealer.is_current(row.footer)]):
+                rewritten = await _made_anew(lanes, resealer, kind, part, refusals)
+                resealed += await lanes.attempt(partial(_write, database, rewritten))
+            last = page[-1]
+            looked_at += len(page)
+            progress(looked_at)
+    return Resealed(looked_at, resealed, refusals.count, tuple(refusals.first))
+
+
+async def _listed(database: Database, kind: Kind, last: _Listed | None) -> list[_Listed]:
+    async with database.operating() as connection:
+        return [_Listed(*row) for row in await connection.execute(_listing(kind, last))]
+
+
+def _listing(kind: Kind, last: _Listed | None) -> Select[Any]:
+    columns = TABLES[kind].c
+    payload = columns[PAYLOADS[kind]]
+    size = func.length(payload)
+    statement = select(columns.session_id, columns.step_name, size, func.substr(payload, size - (FOOTER_BYTES - 1)))
+    if last is not None:
+        statement = statement.where(tuple_(columns.session_id, columns.step_name) > (last.session_id, last.step_name))
+    return statement.order_by(columns.session_id, columns.step_name).limit(_MOST_LISTED)
+
+
+def _in_parts(rows: list[_Listed]) -> Iterator[list[_Listed]]:
+    part, size = list[_Listed](), 0
+    for row in rows:
+        if part and (len(part) == _MOST_REWRITTEN or size + row.size > _MOST_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += row.size
+    if part:
+        yield part
+
+
+async def _made_anew(
+    lanes: Lanes, resealer: Resealer, kind: Kind, rows: list[_Listed], refusals: _Refusals
+) -> list[_Rewritten]:
+    keys = [Key(kind, row.session_id, row.step_name) for row in rows]
+    records = await asyncio.gather(*(lanes.reads.submit(key) for key in keys))
+    rewritten = list[_Rewritten]()
+    for key, record in zip(keys, records, strict=True):
+        # Deleted meanwhile.
+        if record is None:
+            continue
+        data, created_at = record
+        try:
+            after = resealer.renewed(Place(*key, created_at), data)
+        except CodecError as error:
+            refusals.add(error)
+        else:
+            rewritten.append(_Rewritten(key, bytes(cast("bytes", data)), after))
+    return rewritten
+
+
+async def _write(database: Database, rewritten: list[_Rewritten]) -> int:
+    if not rewritten:
+        return 0
+    async with database.operating() as connection:
+        return sum([await _replace(connection, each) for each in rewritten])
+
+
+async def _replace(connection: AsyncConnection, row: _Rewritten) -> int:
+    """Write a record anew unless it is another one by now; return how many were written."""
+    columns, payload = TABLES[row.key.kind].c, PAYLOADS[row.key.kind]
+    statement = (
+        update(TABLES[row.key.kind])
+        .where(columns.session_id == row.key.session_id, columns.step_name == row.key.step_name)
+        .where(columns[payload] == row.before)
+        .values({payload: row.after})
+    )
+    return (await connection.execute(statement)).rowcount
