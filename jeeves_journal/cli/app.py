@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from jeeves_journal.cli import db
+from jeeves_journal.cli import db, keys
+from jeeves_journal.cli.seal import seal
 
 app = typer.Typer(
     help="Operate a journal.",
@@ -17,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
+app.command()(seal)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so

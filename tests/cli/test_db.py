@@ -3,63 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from jeeves_journal import cli, migrations
+from tests.cli.commands import RUN_MAIN, fail, run, succeed
 
-RUN_MAIN = "import sys; from jeeves_journal.cli import main; sys.exit(main())"
 WITHOUT_THE_EXTRA = "import sys; sys.modules['typer'] = None; "
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a journal without tables."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/journal.db"
-    return request.getfixturevalue("postgres_url")
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No journal that the developer has set, and a wide terminal without colours, so that messages can be found."""
-    monkeypatch.delenv("JEEVES_JOURNAL_URL", raising=False)
-    for name, value in {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}.items():
-        monkeypatch.setenv(name, value)
-
-
-def run(*arguments: str, code: str = RUN_MAIN) -> Ended:
-    """Run a command in a process of its own, as a shell does."""
-    command = [sys.executable, "-c", code, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
-
-
-def succeed(*arguments: str) -> str:
-    """Run a command that must do what was asked and say nothing on stderr; return its output."""
-    ended = run(*arguments)
-    assert (ended.code, ended.stderr) == (0, "")
-    return ended.stdout
-
-
-def fail(*arguments: str, code: str = RUN_MAIN) -> str:
-    """Run a command that must fail in one line; return that line."""
-    ended = run(*arguments, code=code)
-    assert (ended.code, ended.stdout, ended.stderr.count("\n")) == (1, "", 1), ended.stderr
-    return ended.stderr
 
 
 def test_upgrade_makes_the_tables_that_check_then_approves(url: str) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
-from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy import Executable, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.codecs import Place, Resealer
@@ -75,7 +75,7 @@ async def _listed(database: Database, kind: Kind, last: _Listed | None) -> list[
         return [_Listed(*row) for row in await connection.execute(_listing(kind, last))]
 
 
-def _listing(kind: Kind, last: _Listed | None) -> Select[Any]:
+def _listing(kind: Kind, last: _Listed | None) -> Executable:
     columns = TABLES[kind].c
     payload = columns[PAYLOADS[kind]]
     size = func.length(payload)

@@ -1,0 +1,24 @@
+"""The surroundings of every command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a journal without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/journal.db"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No journal that the developer has set, and a wide terminal without colours, so that messages can be found."""
+    for name in ("JEEVES_JOURNAL_URL", "JEEVES_JOURNAL_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
