@@ -25,7 +25,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST, *NEWER = nox.project.python_versions(PROJECT)
 
 
-def install(session: nox.Session, *groups: str, package: str | None = "-e.[cli]") -> None:
+def install(session: nox.Session, *groups: str, package: str | None = "-e.[all]") -> None:
     """Install the package and some of pyproject.toml's dependency groups."""
     if package:
         session.install(package)
@@ -53,7 +53,7 @@ def versions(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the whole suite on the oldest Python with the oldest dependencies that pyproject.toml allows."""
     session.install("uv")
-    session.run("uv", "pip", "install", "--resolution=lowest-direct", "-e.[cli]", external=False)
+    session.run("uv", "pip", "install", "--resolution=lowest-direct", "-e.[all]", external=False)
     session.run("uv", "pip", "freeze")
     install(session, "tests", package=None)
     session.run("pytest", *AT_ONCE, *session.posargs)

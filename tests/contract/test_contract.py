@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from jeeves_journal import InMemoryJournalStore, JournalEntry, JournalStore, ManagedJournalStore, StoreClosedError
+from jeeves_journal import (
+    InMemoryJournalStore,
+    JournalEntry,
+    JournalStore,
+    Keyring,
+    ManagedJournalStore,
+    StoreClosedError,
+)
 from jeeves_journal.codecs import Place, RecordCodec
 from jeeves_journal.keys import check_keys
 from jeeves_journal.stores.clock import timestamp
@@ -94,3 +101,26 @@ class TestPostgres(ManagedJournalStoreContract):
         store = JournalStore.from_url(migrated_postgres_url)
         yield store
         await store.aclose()
+
+
+class TestSignedPostgres(ManagedJournalStoreContract):
+    @pytest.fixture
+    async def store(self, migrated_postgres_url: str) -> AsyncIterator[ManagedJournalStore]:
+        store = JournalStore.from_url(migrated_postgres_url, keys=Keyring.generate())
+        yield store
+        await store.aclose()
+
+
+class TestEncryptedAndCompressedSqliteFile(ManagedJournalStoreContract):
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[ManagedJournalStore]:
+        url = f"sqlite:///{tmp_path}/journal.db"
+        store = JournalStore.from_url(url, keys=Keyring.generate(), seal="encrypt", compress="zstd", compress_over=0)
+        yield store
+        await store.aclose()
+
+
+class TestEncryptedInMemory(ManagedJournalStoreContract):
+    @pytest.fixture
+    def store(self) -> ManagedJournalStore:
+        return InMemoryJournalStore(keys=Keyring.generate(), seal="encrypt")
