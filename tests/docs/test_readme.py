@@ -18,6 +18,7 @@ CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 PROGRAMS = [block for block in BLOCKS if not block.startswith("# test_")]
+PAGES = sorted((CHECKOUT / "docs").glob("*.md"))
 TEST_FILES = [block for block in BLOCKS if block.startswith("# test_")]
 
 
@@ -44,6 +45,14 @@ def test_every_block_is_found() -> None:
 def test_a_program_prints_what_it_says(program: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(program)
     assert run("program.py", cwd=tmp_path).splitlines() == re.findall(r"# prints (.*)$", program, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_programs_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    for program in re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        if "asyncio.run(" in program:
+            (tmp_path / "program.py").write_text(program)
+            run("program.py", cwd=tmp_path)
 
 
 @pytest.mark.parametrize("tests", TEST_FILES)

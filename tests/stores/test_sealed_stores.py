@@ -83,8 +83,10 @@ async def returning(value: int) -> int:
         "UPDATE journal_steps SET session_id = 'other' WHERE step_name = ?",
         "UPDATE journal_steps SET step_name = 'pay-twice' WHERE step_name = ?",
         "UPDATE journal_steps SET created_at = created_at + 1 WHERE step_name = ?",
-        "INSERT INTO journal_streams (session_id, step_name, chunks, created_at) "
-        "SELECT session_id, step_name, value, created_at FROM journal_steps WHERE step_name = ?",
+        (
+            "INSERT INTO journal_streams (session_id, step_name, chunks, created_at) "
+            "SELECT session_id, step_name, value, created_at FROM journal_steps WHERE step_name = ?"
+        ),
     ],
 )
 @pytest.mark.parametrize("seal", ["sign", "encrypt"])
