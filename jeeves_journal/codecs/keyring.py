@@ -56,9 +56,9 @@ class Key:
         return self.id.encode("ascii").ljust(8, b"\0")
 
     @cached_property
-    def for_signing(self) -> bytes:
-        """The key's own key for HMAC-SHA256."""
-        return derive(self._secret, b"jeeves-journal 1 sign")
+    def for_signing(self) -> hmac.HMAC:
+        """HMAC-SHA256 with the key's own key for it, to be copied: that takes half as long as to begin anew."""
+        return hmac.new(derive(self._secret, b"jeeves-journal 1 sign"), digestmod="sha256")
 
     @cached_property
     def for_encryption(self) -> AESGCM:

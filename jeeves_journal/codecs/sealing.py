@@ -22,7 +22,10 @@ ENCRYPTED: Final = 0b1100
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 _LENGTH: Final = struct.Struct(">Q")
-_TIME: Final = struct.Struct(">d")
+_TIME_BYTES: Final = 8
+# The time, the tail, and the payload's length.
+_FIXED: Final = struct.Struct(">QdQ36sQ")
+_KINDS: Final = {kind: _LENGTH.pack(len(kind)) + kind.encode() for kind in ("step", "stream")}
 
 
 class Place(NamedTuple):
@@ -47,8 +50,10 @@ class WrongSealError(Exception):
 
 def sign(key: Key, place: Place, payload: bytes | memoryview, tail: bytes) -> bytes:
     """Return the mark of a payload that may be read by anybody: HMAC-SHA256."""
-    message = b"".join((_bound(place, tail), _LENGTH.pack(len(payload)), payload))
-    return hmac.digest(key.for_signing, message, "sha256")
+    mark = key.for_signing.copy()
+    mark.update(_bound(place, tail, len(payload)))
+    mark.update(payload)
+    return mark.digest()
 
 
 def check_signature(key: Key, place: Place, payload: bytes | memoryview, tail: bytes, mark: bytes) -> None:
@@ -63,7 +68,7 @@ def check_signature(key: Key, place: Place, payload: bytes | memoryview, tail: b
 
 def encrypt(key: Key, place: Place, payload: bytes, tail: bytes) -> bytes:
     """Return a payload that only the key reads, and behind it the tag of AES-256-GCM. Its nonce stands in the tail."""
-    return key.for_encryption.encrypt(Tail.read(tail).nonce, payload, _bound(place, tail))
+    return key.for_encryption.encrypt(Tail.read(tail).nonce, payload, _bound(place, tail, len(payload)))
 
 
 def decrypt(key: Key, place: Place, sealed: bytes | memoryview, tail: bytes) -> bytes:
@@ -75,7 +80,7 @@ def decrypt(key: Key, place: Place, sealed: bytes | memoryview, tail: bytes) -> 
     from cryptography.exceptions import InvalidTag
 
     try:
-        return key.for_encryption.decrypt(Tail.read(tail).nonce, sealed, _bound(place, tail))
+        return key.for_encryption.decrypt(Tail.read(tail).nonce, sealed, _bound(place, tail, len(sealed) - TAG_BYTES))
     except InvalidTag as error:
         raise WrongSealError from error
 
@@ -85,14 +90,17 @@ def new_nonce() -> bytes:
     return os.urandom(NONCE_BYTES)
 
 
-def _bound(place: Place, tail: bytes) -> bytes:
+def _bound(place: Place, tail: bytes, size: int) -> bytes:
+    """Return what stands before the payload: all that it is bound to, each with its length before it."""
     if not isinstance(place.created_at, float):
         raise WrongSealError
-    parts = (
-        place.kind.encode(),
-        place.session_id.encode("utf-8", "surrogatepass"),
-        place.step_name.encode("utf-8", "surrogatepass"),
-        _TIME.pack(place.created_at),
-        tail,
-    )
-    return b"".join([each for part in parts for each in (_LENGTH.pack(len(part)), part)])
+    session_id = place.session_id.encode("utf-8", "surrogatepass")
+    step_name = place.step_name.encode("utf-8", "surrogatepass")
+    return b"".join((
+        _KINDS[place.kind],
+        _LENGTH.pack(len(session_id)),
+        session_id,
+        _LENGTH.pack(len(step_name)),
+        step_name,
+        _FIXED.pack(_TIME_BYTES, place.created_at, len(tail), tail, size),
+    ))  # fmt: skip
