@@ -14,12 +14,23 @@ from rich.table import Table
 from benchmarks.throughput import Result
 
 _MARKS: Final = "<!-- measured: begin -->", "<!-- measured: end -->"
-_COLUMNS: Final = ("database", "call", "callers", "ours", "JeevesAgent", "ratio", "wanted", "limit", "p99 / p50")
+_COLUMNS: Final = (
+    "database",
+    "call",
+    "callers",
+    "ours",
+    "JeevesAgent",
+    "ratio",
+    "wanted",
+    "signed",
+    "limit",
+    "p99 / p50",
+)
 
 
 def cells(result: Result) -> list[str]:
     """Return a row of the table."""
-    limit = "" if result.limit_ratio is None else f"{result.limit_ratio:.2f}x"
+    signed, limit = ("" if each is None else f"{each:.2f}x" for each in (result.signed_ratio, result.limit_ratio))
     return [
         result.database,
         result.call,
@@ -28,6 +39,7 @@ def cells(result: Result) -> list[str]:
         _microseconds(result.seconds["jeevesagent"]),
         f"{result.ratio:.1f}x",
         f"{result.wanted:g}x",
+        signed,
         limit,
         f"{result.p99 / result.median:.1f}",
     ]

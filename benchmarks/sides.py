@@ -1,4 +1,4 @@
-"""The sides of the comparison, each on a database of its own: ours, JeevesAgent's, and the limit."""
+"""The sides of the comparison, each on a database of its own: ours, ours with keys, JeevesAgent's, and the limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import asyncpg
 import jeevesagent.runtime as jeevesagent
 
 from benchmarks.load import Load, measure
-from jeeves_journal import JournaledRuntime, JournalStore
+from jeeves_journal import JournaledRuntime, JournalStore, Keyring
 from tests.servers.postgres import PostgresServer, fresh_database
 
 VALUE: Final = os.urandom(1024)
@@ -98,6 +98,17 @@ class StoreSide(Side):
         return await measure(replay_all, callers, seconds)
 
 
+class SignedSide(Side):
+    """Our store with keys: what a seal costs."""
+
+    def __init__(self, store: JournalStore) -> None:
+        """Take a store whose tables are there."""
+        self._side = StoreSide(store, None)
+        self.prepare = self._side.prepare
+        self.put_step = self._side.put_step
+        self.get_step = self._side.get_step
+
+
 class RawSqlite(Side):
     """The same batches with ``executemany``, in one thread and with nothing around it."""
 
@@ -156,21 +167,24 @@ class RawPostgres(Side):
 @asynccontextmanager
 async def sqlite_sides(folder: Path) -> AsyncIterator[dict[str, Side]]:
     """Open all sides on SQLite files."""
-    async with JournalStore.from_url(f"sqlite:///{folder}/ours.db") as store:
-        ours = StoreSide(store, JournaledRuntime)
+    async with (
+        JournalStore.from_url(f"sqlite:///{folder}/ours.db") as store,
+        JournalStore.from_url(f"sqlite:///{folder}/signed.db", keys=Keyring.generate()) as signed_store,
+    ):
+        ours, signed = StoreSide(store, JournaledRuntime), SignedSide(signed_store)
         theirs = StoreSide(jeevesagent.SqliteJournalStore(folder / "theirs.db"), jeevesagent.JournaledRuntime)
-        for side in (ours, theirs):
+        for side in (ours, signed, theirs):
             await side.prepare()
         async with JournalStore.from_url(f"sqlite:///{folder}/limit.db") as limit:
             await limit.put_step("s", "n", VALUE)
-        yield {"ours": ours, "jeevesagent": theirs, "limit": RawSqlite(folder / "limit.db")}
+        yield {"ours": ours, "signed": signed, "jeevesagent": theirs, "limit": RawSqlite(folder / "limit.db")}
 
 
 @asynccontextmanager
 async def postgres_sides(server: PostgresServer) -> AsyncIterator[dict[str, Side]]:
     """Open all sides on databases of one server, over TCP."""
     async with AsyncExitStack() as stack:
-        urls = [stack.enter_context(fresh_database(server)) for _ in range(3)]
+        urls = [stack.enter_context(fresh_database(server)) for _ in range(4)]
         for url in urls:
             async with JournalStore.from_url(url) as store:
                 await store.init_schema()
@@ -179,9 +193,11 @@ async def postgres_sides(server: PostgresServer) -> AsyncIterator[dict[str, Side
         stack.push_async_callback(their_store.aclose)
         theirs = StoreSide(their_store, jeevesagent.JournaledRuntime)
         limit_store = await stack.enter_async_context(JournalStore.from_url(urls[2]))
-        for side in (ours, theirs, StoreSide(limit_store, None)):
+        signed_store = await stack.enter_async_context(JournalStore.from_url(urls[3], keys=Keyring.generate()))
+        signed = SignedSide(signed_store)
+        for side in (ours, signed, theirs, StoreSide(limit_store, None)):
             await side.prepare()
         connections = [await asyncpg.connect(urls[2]) for _ in range(10)]
         for connection in connections:
             stack.push_async_callback(connection.close)
-        yield {"ours": ours, "jeevesagent": theirs, "limit": RawPostgres(connections)}
+        yield {"ours": ours, "signed": signed, "jeevesagent": theirs, "limit": RawPostgres(connections)}
