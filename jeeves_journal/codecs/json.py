@@ -52,7 +52,11 @@ class JSONCodec:
         payload = json.dumps(
             self._tagged(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
         ).encode()
-        if not _is_same(value, self.loads(payload)):
+        try:
+            comes_back = _is_same(value, self.loads(payload))
+        except Exception as error:
+            raise TypeError("the value would not come back") from error
+        if not comes_back:
             raise TypeError("the value would come back different")
         return payload
 
