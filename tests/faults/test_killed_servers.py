@@ -18,7 +18,7 @@ from jeeves_journal import JournalStore
 from tests.faults.figures import Figures
 from tests.faults.postgres_load import READERS, WRITERS, Load, ready_at
 from tests.servers.crashes import kill_postmaster
-from tests.servers.postgres import PostgresServer, fresh_database
+from tests.servers.postgres import PostgresServer, execute, fresh_database
 from tests.stores.servers import backends
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +83,12 @@ async def postmaster_killed(server: PostgresServer, url: str) -> None:
     await asyncio.to_thread(server.start)
 
 
+async def back(server: PostgresServer) -> float:
+    """Return when a bare driver had an answer, as ``time.time()``: on a busy machine, all of it takes longer."""
+    await asyncio.to_thread(execute, server.url(), "SELECT 1")
+    return time.time()
+
+
 @pytest.mark.parametrize(
     ("fault", "rounds"),
     [
@@ -103,19 +109,19 @@ async def test_a_server_that_is_killed_under_load_loses_nothing_and_is_used_agai
     first_acknowledgements: list[float] = []
     clean = 0
     with fresh_database(server) as url:
-        store = JournalStore.from_url(url, timeout=10, create_tables=True)
+        store = JournalStore.from_url(url, timeout=20, create_tables=True)
         async with store, Load(store, figures, seed=seed) as load:
             for _ in range(rounds):
                 await load.acknowledgements(random.randrange(50, 300))
-                refused, before = load.refused, time.time()
+                refused = load.refused
                 await fault(server, url)
-                first_acknowledgements.append(await load.first_after(max(ready_at(server), before)))
+                first_acknowledgements.append(await load.first_after(await back(server)))
                 clean += load.refused == refused
         await load.verify(url)
     figures.others |= {
         "rounds": rounds,
         "without any error": clean,
-        "longest from ready to acknowledgement": max(first_acknowledgements),
+        "longest from back to acknowledgement": max(first_acknowledgements),
         "seed": str(seed),
     }
     assert (figures.lost, figures.wrong) == (0, 0), figures
@@ -137,9 +143,9 @@ async def test_a_server_that_is_away_for_longer_than_the_timeout_is_used_again_a
                 # By then some have given up more than once, and the pauses of the others are the longest.
                 await load.refusals(4 * (WRITERS + READERS))
                 await asyncio.to_thread(server.start)
-                first_acknowledgements.append(await load.first_after(ready_at(server)))
+                first_acknowledgements.append(await load.first_after(await back(server)))
         await load.verify(url)
-    figures.others |= {"longest from ready to acknowledgement": max(first_acknowledgements), "seed": str(seed)}
+    figures.others |= {"longest from back to acknowledgement": max(first_acknowledgements), "seed": str(seed)}
     assert (figures.lost, figures.wrong) == (0, 0), figures
     assert max(first_acknowledgements) < 1, figures
     assert figures.longest_stall < 1 + 2, figures

@@ -97,7 +97,7 @@ async def test_a_replica_that_is_behind_for_longer_than_the_timeout(figures: Fig
 
 async def test_a_primary_that_falls_silent(figures: Figures):
     """What is under way then is refused, once; the next calls find the promoted replica."""
-    timeout = 4
+    timeout = 6
     with primary_and_replica() as (primary, replica):
         store = JournalStore.from_url(url_of(primary, replica), timeout=timeout, create_tables=True)
         async with store, Load(store, figures, seed=0) as load:
