@@ -25,10 +25,10 @@ LINES: Final = 2
 GONE: Final = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
 
 
-def killed_writer(orders: Orders, random: Random) -> Ledger:
-    """Let a process write and kill it; return what it had said by then."""
+def killed_writer(orders: Orders, random: Random, usual: float) -> Ledger:
+    """Let a process write, usually so many puts, and kill it; return what it had said by then."""
     ledger, rest = Ledger(), b""
-    enough = int(random.expovariate(1 / 700)) if random.random() < 0.85 else 0
+    enough = int(random.expovariate(1 / usual)) if random.random() < 0.85 else 0
     with forked(write_until_killed, orders) as process:
         heard = process.connection.fileno()
         # Without any, it is killed while it starts, opens the journal, or recovers what the one before it left.
@@ -101,7 +101,7 @@ def keep_killing(
             session, lasting = f"{number}-{len(ledgers)}", f"lasting-{number}"
             first = sum(ledger.puts for ledger in ledgers)
             orders = Orders(url, session, lasting, first, random.randrange(1 << 32), boasting)
-            ledgers.append(killed_writer(orders, random))
+            ledgers.append(killed_writer(orders, random, min(goal / 40, 500)))
             wait_until_gone(number)
             asyncio.run(divergences.look(url, ledgers, {session, lasting}))
         return ledgers
@@ -159,5 +159,5 @@ def test_writers_of_a_postgres_that_are_killed_lose_nothing(
 
 
 def test_a_writer_that_tells_of_acknowledgements_too_early_is_found_out(sqlite_url: str, figures: Figures) -> None:
-    keep_killing(lambda _: sqlite_url, lambda _: None, 5_000, figures, boasting=True)
+    keep_killing(lambda _: sqlite_url, lambda _: None, 2_000, figures, boasting=True)
     assert figures.lost > 0, figures
