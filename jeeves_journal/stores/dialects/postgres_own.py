@@ -33,8 +33,9 @@ _END_BACKENDS: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE (pid, backend_start) IN (SELECT * FROM unnest($1::integer[], $2::timestamptz[]))"
 )
-# Seconds. About what the end of a backend takes.
+# Seconds. About what the end of a backend takes, and what it takes at most on a busy machine.
 _BETWEEN_LOOKS: Final = 0.005
+_LONGEST_END: Final = 0.5
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
@@ -78,15 +79,17 @@ class OwnPostgres(PostgresDatabase):
         """End what the server still does for connections that were given up on.
 
         What was said on them may be on its way yet, kept by a firewall, a balancer or this machine's own network until
-        a line works again. It would overwrite what is put next.
+        a line works again. It would overwrite what is put next. A process that the machine has stopped ends when it goes
+        on, before it does anything else, and is not waited for.
         """
         # Before anything is waited for: another write may do the same meanwhile.
         ended = tuple(self._left_behind)
         async with self.connections.lease() as driver:
             # Who administers the server may have kept that function to himself, and cannot have the order kept.
-            with suppress(asyncpg.InsufficientPrivilegeError):
-                while await driver.fetch(_END_BACKENDS, *zip(*ended, strict=True)):
-                    await asyncio.sleep(_BETWEEN_LOOKS)
+            with suppress(asyncpg.InsufficientPrivilegeError, TimeoutError):
+                async with asyncio.timeout(_LONGEST_END):
+                    while await driver.fetch(_END_BACKENDS, *zip(*ended, strict=True)):
+                        await asyncio.sleep(_BETWEEN_LOOKS)
         self._left_behind.difference_update(ended)
 
     def _terminated(self, driver: Driver, error: BaseException) -> bool:
