@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import logging
+import secrets
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from urllib.parse import quote, quote_plus
 import pytest
 from rich.console import Console
 from rich.traceback import Traceback
+
+from jeeves_journal import JournalStore
+from tests.faults.figures import Figures
 
 _TESTS = str(Path(__file__).parents[1])
 
@@ -45,6 +49,11 @@ class Secret:
             "second half": self.text[len(self.text) // 2 :],
         }
         return [name for name, form in forms.items() if form.lower() in shown.lower()]
+
+
+# Both hold what a URL, a repr and a pickle each write in another way.
+PASSWORD = Secret(f"k7Qz%+{secrets.token_hex(12)}/@é")
+VALUE = Secret(f"v4Lu3'{secrets.token_hex(12)}\\")
 
 
 class _Showing(logging.Handler):
@@ -143,3 +152,24 @@ def _below_the_tests(entry: TracebackType | None) -> TracebackType | None:
 def _is_ours(entry: TracebackType) -> bool:
     name = entry.tb_frame.f_code.co_filename
     return not name.startswith(_TESTS) and not name.endswith(("asyncio/runners.py", "asyncio/base_events.py"))
+
+
+def check(figures: Figures, shown: str) -> None:
+    """Look for both secrets."""
+    figures.refused += 1
+    figures.others["characters looked through"] = figures.others.get("characters looked through", 0) + len(shown)
+    assert len(shown) > 500, shown
+    for secret in (PASSWORD, VALUE):
+        seen = secret.seen_in(shown)
+        figures.wrong += bool(seen)
+        assert not seen, "\n".join(line for line in shown.splitlines() if secret.seen_in(line))
+
+
+def put(url: str, value: Any = VALUE.text, *, timeout: float = 2, **options: Any) -> Callable[[], Awaitable[None]]:
+    """Return a call that puts a step and closes the store."""
+
+    async def run() -> None:
+        async with JournalStore.from_url(url, timeout=timeout, **options) as store:
+            await store.put_step("s", "n", value)
+
+    return run
