@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import resource
+import signal
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
@@ -140,6 +141,8 @@ def test_a_store_in_the_child_of_a_fork(database_url: str, figures: Figures):
             reader, writer = os.pipe()
             child = os.fork()
             if not child:
+                # Whatever it waits for, the parent does not wait for ever.
+                signal.alarm(30)
                 try:
                     shown = run_apart_in_child(in_the_child(store))
                     os.write(writer, shown.encode()[:60_000])
