@@ -44,6 +44,8 @@ PUT: Final = """
     asyncio.run(main())
 """
 
+_ANY: Final = 2**62
+
 
 class Ledger:
     """What processes were told, kept outside."""
@@ -54,9 +56,10 @@ class Ledger:
         self.errors: set[str] = set()
         self._figures = figures
 
-    def read_until(self, process: subprocess.Popen[str], *, acknowledged: int = 2**62, refused: int = 2**62) -> bool:
+    def read_until(self, process: subprocess.Popen[str], *, acknowledged: int = _ANY, refused: int = _ANY) -> bool:
         """Read what a process tells until it was told so much; return whether it goes on."""
         assert process.stdout is not None
+        since = 0
         while acknowledged > 0 and refused > 0:
             line = process.stdout.readline()
             if line == "done\n":
@@ -67,6 +70,9 @@ class Ledger:
             if kind == "acknowledged":
                 self.acknowledged.add(step)
                 acknowledged -= 1
+                since += 1
+                # What was on its way is told first.
+                assert refused == _ANY or since < 10_000, "nothing is refused"
             else:
                 self.unknown.add(step)
                 self.errors.add(error[0])

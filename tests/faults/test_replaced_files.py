@@ -194,7 +194,7 @@ async def strike(place: Place, fault: Callable[[Place], Undo], load: Load, secon
 
 
 async def endure(
-    place: Place, fault: Callable[[Place], Undo], figures: Figures, chance: random.Random, *, readers_first: bool
+    place: Place, fault: Callable[[Place], Undo], figures: Figures, chance: random.Random, *, lone: bool
 ) -> None:
     """Let a fault strike a store under load, see what it says, mend the fault, and count what is there."""
     await make_other(place.other)
@@ -203,12 +203,13 @@ async def endure(
         await store.put_step("run", "first", "first")
         load = Load(store, figures)
         # The second connection, and the third, are opened under load: some of them after the fault.
-        tasks = 1 if readers_first else 8
+        tasks = 1 if lone else 8
         async with asyncio.TaskGroup() as group:
             for worker in range(tasks):
                 group.create_task(load.work(worker))
             undo = await strike(place, fault, load, 0.1 * chance.random())
-            await load.refused_since.wait()
+            async with asyncio.timeout(30):
+                await load.refused_since.wait()
             await refuse_all(store)
             load.is_over = True
         assert load.late == []
@@ -255,7 +256,7 @@ async def test_nothing_is_acknowledged_or_read_until_the_files_are_back(
     for number in range(rounds):
         (tmp_path / str(number)).mkdir()
         place = make_place(tmp_path / str(number))
-        await endure(place, FAULTS[name], figures, chance, readers_first=lone)
+        await endure(place, FAULTS[name], figures, chance, lone=lone)
     figures.others["rounds"] = rounds
     assert (figures.lost, figures.wrong) == (0, 0), f"seed {seed}"
 
