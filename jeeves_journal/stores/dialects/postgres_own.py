@@ -79,8 +79,8 @@ class OwnPostgres(PostgresDatabase):
         """End what the server still does for connections that were given up on.
 
         What was said on them may be on its way yet, kept by a firewall, a balancer or this machine's own network until
-        a line works again. It would overwrite what is put next. A process that somebody has stopped is not waited for: it
-        ends when it goes on, before it does anything else.
+        a line works again. It would overwrite what is put next. A process that somebody has stopped is not waited for:
+        it ends when it goes on, before it does anything else.
         """
         # Before anything is waited for: another write may do the same meanwhile.
         ended = tuple(self._left_behind)
