@@ -69,8 +69,10 @@ class _PoolConnections(Connections[Driver]):
             try:
                 yield driver
             except BaseException as error:
-                # The pool itself would first wait, without a bound, until the server has heard of a cancellation.
-                terminated(driver, error)
+                # The pool itself would first wait, without a bound, until the server has heard of a cancellation. One
+                # whose end arrived it has taken back already.
+                with suppress(asyncpg.InterfaceError):
+                    terminated(driver, error)
                 raise
 
     @asynccontextmanager
