@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from jeeves_journal.errors import ConfigurationError
+from jeeves_journal.tracebacks import without_locals
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,6 +32,7 @@ _FEWEST_DISTINCT: Final = 16
 class Key:
     """One key: 256 random bits, and a name of one to eight characters that stands in the records it seals."""
 
+    @without_locals
     def __init__(self, key_id: str, secret: bytes) -> None:
         """Take a key.
 
@@ -109,6 +111,7 @@ class Keyring:
                 continue
 
     @classmethod
+    @without_locals
     def from_text(cls, text: str) -> Self:
         """Return the keyring that a text holds: ``id:base64``, separated by commas or in lines of their own.
 
@@ -118,6 +121,7 @@ class Keyring:
         return cls([_key(part.strip()) for part in re.split(r"[,\n]", text) if part.strip()])
 
     @classmethod
+    @without_locals
     def from_file(cls, path: str | Path) -> Self:
         """Return the keyring that a file holds; see ``from_text``. Lines that begin with ``#`` are left out.
 
@@ -132,6 +136,7 @@ class Keyring:
         return cls.from_text("\n".join(line for line in lines if not line.lstrip().startswith("#")))
 
     @classmethod
+    @without_locals
     def from_env(cls, variable: str = VARIABLE) -> Self:
         """Return the keyring that an environment variable holds; see ``from_text``.
 

@@ -89,7 +89,8 @@ def text_of(secret: bytes) -> str:
 def test_weak_and_malformed_keys_are_refused_and_not_shown(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as refusal:
         Keyring.from_text(text)
-    said = "".join(traceback.format_exception(refusal.value))
+    ours = refusal.tb.tb_next
+    said = "".join(traceback.TracebackException(ConfigurationError, refusal.value, ours, capture_locals=True).format())
     for secret in (SECRET, OTHER, "hunter2", "correct horse"):
         assert secret not in said
     assert refusal.value.remedy
