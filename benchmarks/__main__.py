@@ -23,6 +23,7 @@ from rich.console import Console
 from benchmarks import report
 from benchmarks.growth import growth
 from benchmarks.imports import import_ratio
+from benchmarks.seals import compression, seal_costs
 from benchmarks.sides import Side, postgres_sides, sqlite_sides
 from benchmarks.throughput import CASES, Result, compare
 from tests.servers.postgres import PostgresServer, execute, fresh_database
@@ -62,6 +63,10 @@ async def main() -> None:
     gc.freeze()
     results: list[Result] = []
     others: dict[str, float] = {}
+    costs = seal_costs(effort.rounds)
+    others["a JSON text of 100 KB over its zstd"], costs["compression of a JSON text of 100 KB"] = compression(
+        effort.rounds
+    )
     # One folder for the files of both: on the disk of the checkout, since a temporary folder may be in memory.
     with PostgresServer(_SERVER) as server, tempfile.TemporaryDirectory(dir=_CHECKOUT, prefix=".bench-") as name:
         folder = Path(name)
@@ -69,13 +74,13 @@ async def main() -> None:
             async with sqlite_sides(folder) as sqlite, postgres_sides(server) as postgres:
                 results = await _calls({"SQLite": sqlite, "Postgres": postgres}, effort, console)
         if arguments.only != "calls":
-            others = await _others(server, folder, effort, console)
+            others |= await _others(server, folder, effort, console)
         machine = _machine(server)
-    report.show(console, results, others)
+    report.show(console, results, others, costs)
     if arguments.quick or arguments.only:
         return
-    report.write(_CHECKOUT / "benchmarks", results, others, machine)
-    report.publish(_CHECKOUT / "docs" / "performance.md", results, others)
+    report.write(_CHECKOUT / "benchmarks", results, others, costs, machine)
+    report.publish(_CHECKOUT / "docs" / "performance.md", results, others, costs)
 
 
 async def _calls(databases: Mapping[str, Mapping[str, Side]], effort: Effort, console: Console) -> list[Result]:

@@ -45,33 +45,45 @@ def cells(result: Result) -> list[str]:
     ]
 
 
-def show(console: Console, results: Iterable[Result], others: Mapping[str, float]) -> None:
+def lines(others: Mapping[str, float], costs: Mapping[str, float]) -> list[str]:
+    """Return a line for each of the other figures: ratios, and seconds that something adds."""
+    ratios = [f"{name}: {ratio:.2f}x" for name, ratio in others.items()]
+    return ratios + [f"{name}: {_microseconds(seconds)} more" for name, seconds in costs.items()]
+
+
+def show(console: Console, results: Iterable[Result], others: Mapping[str, float], costs: Mapping[str, float]) -> None:
     """Print the table and the other figures."""
     table = Table(*_COLUMNS, title="Cost of a call; ratios are how many times as long the others take")
     for result in results:
         met = result.ratio >= result.wanted
         table.add_row(*cells(result), style=None if met else "yellow")
     console.print(table)
-    for name, figure in others.items():
-        console.print(f"{name}: {figure:.2f}x")
+    for line in lines(others, costs):
+        console.print(line)
 
 
-def write(folder: Path, results: list[Result], others: Mapping[str, float], machine: Mapping[str, Any]) -> None:
+def write(
+    folder: Path,
+    results: list[Result],
+    others: Mapping[str, float],
+    costs: Mapping[str, float],
+    machine: Mapping[str, Any],
+) -> None:
     """Write ``results.json`` and ``benchmarks.svg`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    measured = {"machine": machine, "calls": [result.as_json() for result in results], "others": others}
+    measured = {"machine": machine, "calls": [result.as_json() for result in results], "others": others, "costs": costs}
     (folder / "results.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     _draw(folder / "benchmarks.svg", results)
 
 
-def publish(page: Path, results: Iterable[Result], others: Mapping[str, float]) -> None:
+def publish(page: Path, results: Iterable[Result], others: Mapping[str, float], costs: Mapping[str, float]) -> None:
     """Put the figures between the marks of a page."""
-    lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
-    lines += ["| " + " | ".join(cells(result)) + " |" for result in results]
-    lines += ["", *(f"- {name}: {figure:.2f}x" for name, figure in others.items())]
+    table = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
+    table += ["| " + " | ".join(cells(result)) + " |" for result in results]
+    table += ["", *(f"- {line}" for line in lines(others, costs))]
     before, _, rest = page.read_text(encoding="utf-8").partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])
-    page.write_text("\n".join([before + _MARKS[0], *lines, _MARKS[1] + after]), encoding="utf-8")
+    page.write_text("\n".join([before + _MARKS[0], *table, _MARKS[1] + after]), encoding="utf-8")
 
 
 def _draw(path: Path, results: list[Result]) -> None:
