@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
@@ -52,11 +52,12 @@ class FailingDisk:
             sign.unlink()
 
     @contextmanager
-    def holding_a_sync(self) -> Iterator[None]:
-        """Let the next sync wait; the block is entered once one does."""
+    def holding_a_sync(self, begin: Callable[[], object]) -> Iterator[None]:
+        """Let the first sync of what ``begin`` starts wait; the block is entered once it does."""
         sign = self._disk / "hold-sync"
         sign.touch()
         try:
+            begin()
             deadline = time.monotonic() + 30
             while not (self._disk / "held").exists():
                 assert time.monotonic() < deadline, "nobody came to sync"

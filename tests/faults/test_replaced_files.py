@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -289,9 +290,7 @@ def test_a_put_whose_file_goes_while_it_is_committed_is_not_acknowledged(
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", process.communicate()
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        with disk.holding_a_sync():
+        with disk.holding_a_sync(partial(print, "go", file=process.stdin, flush=True)):
             Path(f"{disk.path}{suffix}").unlink()
         assert re.search(SAYS, process.stdout.readline())
         figures.refused += 1
