@@ -33,12 +33,7 @@ class RecordCodec:
         Raises:
             EncodeError: The value has no bytes, has too many, or could not be read back from them.
         """
-        try:
-            payload = self._codec.dumps(value)
-        # A codec runs the code of the value's own classes, which may raise anything.
-        except Exception as error:
-            what = f"a value of type {_type_name(value)} cannot be encoded by the {self._codec.id} codec"
-            raise EncodeError(what, "return something that can be", *place[1:3]) from error
+        payload = self._dumped(place, value)
         if len(payload) > self._max_value_bytes:
             what = f"a value of type {_type_name(value)} takes {len(payload):,} bytes"
             remedy = f"record a reference to it, or raise max_value_bytes (now {self._max_value_bytes:,})"
@@ -46,7 +41,8 @@ class RecordCodec:
         try:
             # Some values encode and then fail to decode, for one an exception whose __init__ takes more than a message.
             if not (self._is_pickle and is_plain(value)):
-                self._codec.loads(payload)
+                # As they will come out of a record: a codec that does not take a view could read none again.
+                self._codec.loads(memoryview(payload))
         except Exception as error:
             what = f"a value of type {_type_name(value)} can be encoded but not decoded again"
             remedy = f"give its class what the {self._codec.id} codec needs, or return something else"
@@ -109,6 +105,18 @@ class RecordCodec:
         except Exception as error:
             raise _unreadable(error, place) from error
 
+    def _dumped(self, place: Place, value: Any) -> bytes:
+        try:
+            payload: object = self._codec.dumps(value)
+        # A codec runs the code of the value's own classes, which may raise anything.
+        except Exception as error:
+            what = f"a value of type {_type_name(value)} cannot be encoded by the {self._codec.id} codec"
+            raise EncodeError(what, "return something that can be", *place[1:3]) from error
+        if not isinstance(payload, bytes):
+            what = f"the {self._codec.id} codec made {_type_name(payload)} of a value of type {_type_name(value)}"
+            raise EncodeError(what, "let its dumps return bytes", *place[1:3])
+        return payload
+
     def _bytes(self, place: Place, data: object) -> bytes:
         if isinstance(data, bytes):
             return data
@@ -125,7 +133,8 @@ class RecordCodec:
 
     def _without_footer(self, place: Place, record: bytes) -> Any:
         """Decode a row that JeevesAgent wrote, and refuse one that only lost its footer."""
-        if not isinstance(self._codec, PickleCodec) or not ends_like_a_pickle(record):
+        # Not for a subclass either: what its loads forbids would run here.
+        if not self._is_pickle or not ends_like_a_pickle(record):
             raise IntegrityError("the record's footer is missing", REMEDY_DAMAGED, *place[1:3])
         if not self.envelope.allows_unsealed:
             raise unsealed().about(*place[1:3])
