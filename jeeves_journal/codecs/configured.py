@@ -8,12 +8,12 @@ from typing import Final, Literal, cast
 
 from jeeves_journal.codecs.codec import Codec
 from jeeves_journal.codecs.compression import Zstd
-from jeeves_journal.codecs.envelope import Envelope
+from jeeves_journal.codecs.envelope import REMEDY_DAMAGED, Envelope
 from jeeves_journal.codecs.keyring import Keyring
 from jeeves_journal.codecs.pickling import PickleCodec
 from jeeves_journal.codecs.recording import RecordCodec
 from jeeves_journal.codecs.sealing import Place
-from jeeves_journal.errors import ConfigurationError
+from jeeves_journal.errors import ConfigurationError, DecodeError
 from jeeves_journal.options import Settings, read_codec
 
 _LOGGER: Final = logging.getLogger("jeeves_journal")
@@ -63,6 +63,9 @@ class Resealer:
             DecodeError: The record cannot be trusted or read.
             EncodeError: The store's codec does not take its value.
         """
+        # A seal is bound to it as a float, which is what comes back.
+        if not isinstance(place.created_at, float):
+            raise DecodeError("the record's time is not a number", REMEDY_DAMAGED, *place[1:3])
         if self._reader is None:
             return self._writer.envelope.wrap(place, bytes(self._writer.payload(place, data)))
         return self._writer.encode(place, self._reader.decode(place, data))

@@ -15,8 +15,9 @@ from sqlalchemy import Executable, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.codecs import Place, Resealer
+from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
 from jeeves_journal.codecs.footer import FOOTER_BYTES
-from jeeves_journal.errors import CodecError
+from jeeves_journal.errors import CodecError, DecodeError
 from jeeves_journal.records import Resealed
 from jeeves_journal.stores.dialects import Database, Key
 from jeeves_journal.stores.lanes import Lanes
@@ -30,14 +31,16 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class _Listed(NamedTuple):
-    session_id: str
-    step_name: str
-    size: int
+    # Not only texts: SQLite keeps whatever was put into a column, and JeevesAgent's may have lost their NOT NULL.
+    session_id: object
+    step_name: object
+    size: int | None
     footer: object
 
 
 class _Rewritten(NamedTuple):
     key: Key
+    created_at: object
     before: bytes
     after: bytes
 
@@ -88,11 +91,12 @@ def _listing(kind: Kind, last: _Listed | None) -> Executable:
 def _in_parts(rows: list[_Listed]) -> Iterator[list[_Listed]]:
     part, size = list[_Listed](), 0
     for row in rows:
-        if part and (len(part) == _MOST_REWRITTEN or size + row.size > _MOST_BYTES):
+        more = row.size or 0
+        if part and (len(part) == _MOST_REWRITTEN or size + more > _MOST_BYTES):
             yield part
             part, size = [], 0
         part.append(row)
-        size += row.size
+        size += more
     if part:
         yield part
 
@@ -100,7 +104,7 @@ def _in_parts(rows: list[_Listed]) -> Iterator[list[_Listed]]:
 async def _made_anew(
     lanes: Lanes, resealer: Resealer, kind: Kind, rows: list[_Listed], refusals: _Refusals
 ) -> list[_Rewritten]:
-    keys = [Key(kind, row.session_id, row.step_name) for row in rows]
+    keys = list(_keys(kind, rows, refusals))
     records = await asyncio.gather(*(lanes.reads.submit(key) for key in keys))
     rewritten = list[_Rewritten]()
     for key, record in zip(keys, records, strict=True):
@@ -113,8 +117,16 @@ async def _made_anew(
         except CodecError as error:
             refusals.add(error)
         else:
-            rewritten.append(_Rewritten(key, bytes(cast("bytes", data)), after))
+            rewritten.append(_Rewritten(key, created_at, bytes(cast("bytes", data)), after))
     return rewritten
+
+
+def _keys(kind: Kind, rows: list[_Listed], refusals: _Refusals) -> Iterator[Key]:
+    for row in rows:
+        if isinstance(row.session_id, str) and isinstance(row.step_name, str) and row.size is not None:
+            yield Key(kind, row.session_id, row.step_name)
+        else:
+            refusals.add(DecodeError(f"a {kind}'s record has a key that is not a text, or no bytes", REMEDY_DAMAGED))
 
 
 async def _write(database: Database, rewritten: list[_Rewritten]) -> int:
@@ -130,7 +142,8 @@ async def _replace(connection: AsyncConnection, row: _Rewritten) -> int:
     statement = (
         update(TABLES[row.key.kind])
         .where(columns.session_id == row.key.session_id, columns.step_name == row.key.step_name)
-        .where(columns[payload] == row.before)
+        # The same value put again without a seal has the same bytes. The seal is bound to its earlier time.
+        .where(columns[payload] == row.before, columns.created_at == row.created_at)
         .values({payload: row.after})
     )
     return (await connection.execute(statement)).rowcount

@@ -1,0 +1,76 @@
+"""Rows that reseal finds otherwise than it read them, or than any store writes them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jeeves_journal import DecodeError, JournalStore, JSONCodec, Keyring
+from jeeves_journal.codecs import PickleCodec
+from tests.stores.rows import PostgresRows, Rows, SqliteRows
+
+pytestmark = pytest.mark.anyio
+
+KEYS = Keyring.generate()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def rows(request: pytest.FixtureRequest, tmp_path: Path) -> Rows:
+    if request.param == "sqlite":
+        return SqliteRows(tmp_path / "journal.db")
+    return PostgresRows(request.getfixturevalue("migrated_postgres_url"))
+
+
+class Overtaken(PickleCodec):
+    """While a value is read, somebody without keys puts it again: the bytes stay as they are, the time does not."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._puts: Iterator[Any] = iter([rows])
+
+    def loads(self, payload: bytes | memoryview) -> Any:
+        for rows in self._puts:
+            rows.run("UPDATE journal_steps SET created_at = created_at + ?", [(1.0,)])
+        return super().loads(payload)
+
+
+async def test_a_value_put_again_with_the_same_bytes_is_not_sealed_for_its_earlier_time(rows: Rows) -> None:
+    async with JournalStore.from_url(rows.url) as store:
+        await store.put_step("run", "step", 1)
+        before = (await store.get_steps("run"))["step"]
+    async with JournalStore.from_url(rows.url, codec=JSONCodec(), keys=KEYS, allow_unsealed=True) as store:
+        assert (await store.reseal(from_codec=Overtaken(rows))).resealed == 0
+        assert (await store.reseal(from_codec="pickle")).resealed == 1
+        entry = await store.get_step("run", "step")
+    assert entry is not None
+    assert (entry.value, entry.created_at) == (1, before.created_at + 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "created_at = 'yesterday'",
+        "created_at = x'00'",
+        "created_at = NULL",
+        "session_id = x'61'",
+        "step_name = NULL",
+        "value = NULL",
+        "value = 'text'",
+        "value = 5",
+    ],
+)
+async def test_a_row_that_no_store_wrote_is_refused_and_the_others_are_sealed(tmp_path: Path, change: str) -> None:
+    rows = SqliteRows(tmp_path / "journal.db")
+    columns = "session_id TEXT, step_name TEXT, {} BLOB, created_at REAL, PRIMARY KEY (session_id, step_name)"
+    rows.run(f"CREATE TABLE journal_steps ({columns.format('value')})", [()])
+    rows.run(f"CREATE TABLE journal_streams ({columns.format('chunks')})", [()])
+    rows.run("INSERT INTO journal_steps VALUES (?, 'step', ?, 1.5)", [(run, pickle.dumps(run)) for run in "abc"])
+    rows.run(f"UPDATE journal_steps SET {change} WHERE session_id = ?", [("b",)])
+    async with JournalStore.from_url(rows.url, keys=KEYS, allow_unsealed=True) as store:
+        done = await store.reseal()
+        assert (done.records, done.resealed, done.refused) == (3, 2, 1)
+        assert isinstance(done.refusals[0], DecodeError)
+        assert {(await store.get_steps(run))["step"].value for run in "ac"} == {"a", "c"}
