@@ -6,7 +6,9 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, time
+from functools import cache, cached_property
 from importlib.util import find_spec
+from inspect import signature
 from typing import Any, Final, cast, get_origin
 
 from jeeves_journal.errors import ConfigurationError
@@ -139,13 +141,22 @@ def _is_model(kind: Any) -> bool:
 def _dump_model(value: Any) -> Any:
     if not _is_model(type(value)):
         raise TypeError(f"msgspec does not know {type(value).__qualname__}")
-    return value.model_dump(mode="json")
+    # By the fields' own names, and without what is computed of them: that is what comes back.
+    return value.model_dump(mode="json", by_alias=False, round_trip=True)
 
 
 def _load_model(kind: Any, fields: Any) -> Any:
     if not _is_model(kind):
         raise TypeError(f"msgspec does not know {kind.__qualname__}")
-    return kind.model_validate(fields)
+    # A strict model too takes a datetime from a text here.
+    return kind.model_validate(fields, strict=False, **_by_name(kind))
+
+
+@cache
+def _by_name(kind: Any) -> dict[str, bool]:
+    # Before 2.11, Pydantic finds fields by their aliases only, and what has some is refused at put.
+    knows = "by_name" in signature(kind.model_validate).parameters
+    return {"by_alias": False, "by_name": True} if knows else {}
 
 
 def _text(key: object) -> str:
@@ -161,8 +172,12 @@ def _is_same(value: Any, other: Any) -> bool:
         return False
     if issubclass(kind, list | tuple):
         return len(value) == len(other) and all(map(_is_same, value, other))
+    if issubclass(kind, set | frozenset):
+        # By the other's own elements: 1 is found in {1.0}, and is not the same.
+        theirs = {each: each for each in other}
+        return len(value) == len(other) and all(each in theirs and _is_same(each, theirs[each]) for each in value)
     if issubclass(kind, Mapping):
-        return list(value) == list(other) and all(_is_same(value[key], other[key]) for key in value)
+        return _is_same(list(value), list(other)) and all(_is_same(value[key], other[key]) for key in value)
     if issubclass(kind, datetime | time):
         return (value.isoformat(), value.fold) == (other.isoformat(), other.fold) and _is_a_plain_zone(value)
     return bool(value == other) and _is_same(_fields(value), _fields(other))
@@ -174,8 +189,16 @@ def _is_a_plain_zone(value: datetime | time) -> bool:
     return zone is None or zone.utcoffset(None) is not None
 
 
-def _fields(value: Any) -> list[Any]:
+def _fields(value: Any) -> list[tuple[str, Any]]:
     """Return what an object holds, as far as it can be told."""
+    kind = _kind(value)
+    names: set[str] = set(getattr(kind, "__struct_fields__", ()))
     if dataclasses.is_dataclass(value):
-        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
-    return list(value.__dict__.values()) if _is_model(type(value)) else []
+        names.update(field.name for field in dataclasses.fields(value))
+    if _is_model(kind):
+        names.update(("__pydantic_extra__", "__pydantic_private__"))
+    if names:
+        # Also what was set beside the fields. A cached property is computed again.
+        attributes = getattr(value, "__dict__", {})
+        names.update(name for name in attributes if not isinstance(getattr(kind, name, None), cached_property))
+    return [(name, getattr(value, name, None)) for name in sorted(names)]

@@ -22,8 +22,15 @@ class OwnCodec:
     id = "own"
 
     def __init__(self, dumps: Callable[[Any], Any], loads: Callable[[Any], Any] = json.loads) -> None:
-        self.dumps = dumps
-        self.loads = loads
+        self._dumps = dumps
+        self._loads = loads
+
+    def dumps(self, value: Any) -> bytes:
+        made: bytes = self._dumps(value)
+        return made
+
+    def loads(self, payload: bytes | memoryview) -> Any:
+        return self._loads(payload)
 
 
 class Attack:

@@ -1,0 +1,138 @@
+"""The JSON codec and what the types of users hold: models of their own making, and what hides in sets and keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import pydantic
+import pytest
+
+from jeeves_journal import JSONCodec
+
+
+@dataclass
+class Prices:
+    by_size: dict[float, int]
+
+
+@dataclass
+class Point:
+    x: int
+
+    @cached_property
+    def double(self) -> int:
+        return self.x * 2
+
+
+class Measure(msgspec.Struct):
+    width: float
+
+
+class Samples(pydantic.BaseModel):
+    seen: set[float]
+    _note: Any = pydantic.PrivateAttr(default=1)
+
+
+class Aliased(pydantic.BaseModel):
+    order_id: int = pydantic.Field(alias="orderId")
+
+
+class SerialisedByAlias(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(serialize_by_alias=True)
+    order_id: int = pydantic.Field(validation_alias="orderId", serialization_alias="order-id")
+
+
+class Computing(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    x: int
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def double(self) -> int:
+        return self.x * 2
+
+    @cached_property
+    def triple(self) -> int:
+        return self.x * 3
+
+
+class Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True)
+    at: datetime
+
+
+TYPES = [Prices, Point, Measure, Samples, Aliased, SerialisedByAlias, Computing, Strict, set[float]]
+
+
+def beside_its_fields() -> Point:
+    point = Point(1)
+    point.note = "kept?"  # type: ignore[attr-defined]
+    return point
+
+
+def with_a_note(note: object) -> Samples:
+    samples = Samples(seen={1.0})
+    samples._note = note
+    return samples
+
+
+def computed() -> list[Any]:
+    values = [Point(1), Computing(x=1)]
+    assert (values[0].double, values[1].triple) == (2, 3)  # type: ignore[union-attr]
+    return values
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1.0, 2.5},
+        Prices({1.0: 2}),
+        Measure(1.0),
+        Samples(seen={1.0}),
+        Aliased(orderId=1),
+        SerialisedByAlias(orderId=1),
+        Computing(x=1),
+        computed(),
+        Strict(at=datetime(2026, 11, 25)),  # noqa: DTZ001  # a time without a zone comes back without one
+    ],
+    ids=ascii,
+)
+def test_it_comes_back(value: Any) -> None:
+    codec = JSONCodec(TYPES)
+    back = codec.loads(codec.dumps(value))
+    assert (back, repr(back)) == (value, repr(value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1},
+        Prices({1: 2}),
+        Measure(1),
+        Samples.model_construct(seen={1}),
+        with_a_note(1.0),
+        with_a_note("n"),
+        beside_its_fields(),
+    ],
+    ids=ascii,
+)
+def test_it_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="the value would come back different"):
+        JSONCodec(TYPES).dumps(value)
+
+
+class OfAnOlderPydantic(pydantic.BaseModel):
+    x: int
+
+    @classmethod
+    def model_validate(cls, obj: Any, *, strict: bool | None = None) -> Any:  # type: ignore[override]  # as before 2.11
+        return super().model_validate(obj, strict=strict)
+
+
+def test_a_model_of_an_older_pydantic_comes_back() -> None:
+    codec = JSONCodec([OfAnOlderPydantic])
+    assert codec.loads(codec.dumps(OfAnOlderPydantic(x=1))) == OfAnOlderPydantic(x=1)
