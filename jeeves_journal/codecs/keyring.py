@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -27,6 +28,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,8}")
 _MAKE_ONE: Final = "make one with `jeeves-journal keys new`"
 # Of 32 random bytes, fewer are distinct once in more than 10^20 keys.
 _FEWEST_DISTINCT: Final = 16
+_OF_TEXTS: Final = frozenset(b"\t\n\r" + bytes(range(32, 127)))
 
 
 class Key:
@@ -44,7 +46,7 @@ class Key:
             raise ConfigurationError("a key's id is not of one to eight letters, digits, - and _", _MAKE_ONE)
         if len(secret) != KEY_BYTES:
             raise ConfigurationError(f"key {key_id!r} has {len(secret)} bytes and not {KEY_BYTES}", _MAKE_ONE)
-        if len(set(secret)) < _FEWEST_DISTINCT or all(32 <= byte < 127 for byte in secret):
+        if _can_be_guessed(secret):
             raise ConfigurationError(f"key {key_id!r} is a text or a pattern, and can be guessed", _MAKE_ONE)
         self.id = key_id
         self._secret = secret
@@ -172,6 +174,12 @@ def derive(secret: bytes, purpose: bytes) -> bytes:
     """Return a key of 32 bytes for one purpose: HKDF-SHA256 without a salt, https://www.rfc-editor.org/rfc/rfc5869."""
     extracted = hmac.digest(bytes(32), secret, "sha256")
     return hmac.digest(extracted, purpose + b"\x01", "sha256")
+
+
+def _can_be_guessed(secret: bytes) -> bool:
+    """Return whether these bytes are a text, a few bytes again and again, or a sequence such as 0, 1, 2."""
+    steps = {(after - before) % 256 for before, after in pairwise(secret)}
+    return min(len(set(secret)), len(steps)) < _FEWEST_DISTINCT or all(byte in _OF_TEXTS for byte in secret)
 
 
 def _key(text: str) -> Key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import traceback
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from jeeves_journal import ConfigurationError, Keyring
 from jeeves_journal.codecs.keyring import derive
 
-SECRET = base64.b64encode(bytes(range(100, 132))).decode()
-OTHER = base64.b64encode(bytes(range(180, 212))).decode()
+SECRET = base64.b64encode(sha256(b"one").digest()).decode()
+OTHER = base64.b64encode(sha256(b"other").digest()).decode()
 
 
 def test_a_generated_keyring_holds_one_key_that_is_like_no_other() -> None:
@@ -83,6 +84,9 @@ def text_of(secret: bytes) -> str:
         (text_of(bytes(32)), "can be guessed"),
         (text_of(b"hunter2 " * 4), "can be guessed"),
         (text_of(b"correct horse battery staple 123"), "can be guessed"),
+        (text_of(b"correct horse battery staple 12\n"), "can be guessed"),
+        (text_of(bytes(range(32))), "can be guessed"),
+        (text_of(bytes(range(255, 191, -2))), "can be guessed"),
         (f"same:{SECRET},same:{OTHER}", "same id"),
     ],
 )
