@@ -9,6 +9,7 @@ from typing import Final, Literal, cast
 from jeeves_journal.codecs.codec import Codec
 from jeeves_journal.codecs.compression import Zstd
 from jeeves_journal.codecs.envelope import REMEDY_DAMAGED, Envelope
+from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, has_footer
 from jeeves_journal.codecs.keyring import Keyring
 from jeeves_journal.codecs.pickling import PickleCodec
 from jeeves_journal.codecs.recording import RecordCodec
@@ -66,9 +67,16 @@ class Resealer:
         # A seal is bound to it as a float, which is what comes back.
         if not isinstance(place.created_at, float):
             raise DecodeError("the record's time is not a number", REMEDY_DAMAGED, *place[1:3])
-        if self._reader is None:
+        if self._reader is None or self._has_its_codec(data):
             return self._writer.envelope.wrap(place, bytes(self._writer.payload(place, data)))
         return self._writer.encode(place, self._reader.decode(place, data))
+
+    def _has_its_codec(self, data: object) -> bool:
+        """Return whether only the key or the seal is an older one: the codec was changed before, or by another."""
+        if self._reader is None or not isinstance(data, bytes) or not has_footer(data):
+            return False
+        mine = self._writer.envelope.codec_id
+        return self._reader.envelope.codec_id != mine == Tail.read(data[CHECKSUM_BYTES - FOOTER_BYTES :]).codec_id
 
 
 def _record_codec(settings: Settings) -> RecordCodec:

@@ -53,7 +53,8 @@ class Envelope:
             seal: What to seal with.
             allow_unsealed: Whether records without a seal are opened all the same.
         """
-        self._codec_id = codec_id
+        self.codec_id = codec_id
+        """What a record has to name to be opened."""
         self._zstd = zstd
         self._keys = keys
         self.allows_unsealed = keys is None or allow_unsealed
@@ -147,9 +148,9 @@ class Envelope:
         if fields.version != FORMAT_VERSION:
             what = f"the record is of format version {fields.version}, this code reads {FORMAT_VERSION}"
             return DecodeError(what, "upgrade jeeves-journal")
-        if fields.codec_id != self._codec_id:
+        if fields.codec_id != self.codec_id:
             what = f"the record was written by codec {fields.codec_id!r}, this store is configured for"
-            return DecodeError(f"{what} {self._codec_id!r}", "open the store with the codec that wrote it")
+            return DecodeError(f"{what} {self.codec_id!r}", "open the store with the codec that wrote it")
         return None
 
     def _inflated(self, payload: bytes | memoryview, fields: Tail) -> bytes | memoryview:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from typing import Any, Final, cast
 
 # The highest protocol of Python 3.11, the oldest that JeevesAgent runs on.
@@ -43,3 +44,13 @@ def load_whole_pickle(data: bytes) -> tuple[Any, bool]:
     stream = io.BytesIO(data)
     value = pickle.Unpickler(stream).load()
     return value, stream.tell() == len(data)
+
+
+def is_whole_pickle(data: bytes) -> bool:
+    """Return whether these bytes are one plain pickle and nothing else. Nothing is unpickled for it.
+
+    Raises:
+        Exception: They are no pickle.
+    """
+    *_, (_, _, stop) = pickletools.genops(data)
+    return stop is not None and stop + 1 == len(data)

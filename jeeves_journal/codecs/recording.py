@@ -10,7 +10,13 @@ from typing import Any, cast
 from jeeves_journal.codecs.codec import Codec
 from jeeves_journal.codecs.envelope import REMEDY_DAMAGED, Envelope, unsealed
 from jeeves_journal.codecs.footer import has_footer
-from jeeves_journal.codecs.pickling import PickleCodec, ends_like_a_pickle, is_plain, load_whole_pickle
+from jeeves_journal.codecs.pickling import (
+    PickleCodec,
+    ends_like_a_pickle,
+    is_plain,
+    is_whole_pickle,
+    load_whole_pickle,
+)
 from jeeves_journal.codecs.sealing import Place
 from jeeves_journal.errors import DecodeError, EncodeError, IntegrityError, JournalError
 from jeeves_journal.records import JournalEntry
@@ -77,10 +83,7 @@ class RecordCodec:
     def payload(self, place: Place, data: object) -> bytes | memoryview:
         """Return what the codec made of a record's value; see ``decode``, which makes the value of it."""
         record = self._bytes(place, data)
-        if has_footer(record):
-            return self._opened(place, record)
-        self._without_footer(place, record)
-        return record
+        return self._opened(place, record) if has_footer(record) else self._plain(place, record)
 
     def decoder(self, place: Place, data: object) -> Callable[[], Any]:
         """Return a function that decodes a record later; see ``decode``."""
@@ -133,18 +136,32 @@ class RecordCodec:
 
     def _without_footer(self, place: Place, record: bytes) -> Any:
         """Decode a row that JeevesAgent wrote, and refuse one that only lost its footer."""
-        # Not for a subclass either: what its loads forbids would run here.
-        if not self._is_pickle or not ends_like_a_pickle(record):
-            raise IntegrityError("the record's footer is missing", REMEDY_DAMAGED, *place[1:3])
-        if not self.envelope.allows_unsealed:
-            raise unsealed().about(*place[1:3])
+        self._check_plain(place, record)
         try:
             value, reaches_the_end = load_whole_pickle(record)
         except Exception as error:
             raise _unreadable(error, place) from error
         if not reaches_the_end:
-            raise IntegrityError("the record's footer is cut", REMEDY_DAMAGED, *place[1:3])
+            raise _cut(place)
         return value
+
+    def _plain(self, place: Place, record: bytes) -> bytes:
+        """Return a row that JeevesAgent wrote: whole, but not unpickled, since its classes may not be here."""
+        self._check_plain(place, record)
+        try:
+            is_whole = is_whole_pickle(record)
+        except Exception as error:
+            raise _unreadable(error, place) from error
+        if not is_whole:
+            raise _cut(place)
+        return record
+
+    def _check_plain(self, place: Place, record: bytes) -> None:
+        # Not for a subclass either: what its loads forbids would run here.
+        if not self._is_pickle or not ends_like_a_pickle(record):
+            raise IntegrityError("the record's footer is missing", REMEDY_DAMAGED, *place[1:3])
+        if not self.envelope.allows_unsealed:
+            raise unsealed().about(*place[1:3])
 
 
 class _Decoder:
@@ -163,6 +180,10 @@ class _Decoder:
         except BaseException as error:
             forget_locals(error, handled)
             raise
+
+
+def _cut(place: Place) -> IntegrityError:
+    return IntegrityError("the record's footer is cut", REMEDY_DAMAGED, *place[1:3])
 
 
 def _unreadable(error: Exception, place: Place) -> DecodeError:

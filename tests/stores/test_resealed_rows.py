@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from jeeves_journal import DecodeError, JournalStore, JSONCodec, Keyring
 from jeeves_journal.codecs import PickleCodec
-from tests.stores.rows import PostgresRows, Rows, SqliteRows
+from tests.stores.rows import PostgresRows, Rows, SqliteRows, put_raw
 
 pytestmark = pytest.mark.anyio
 
@@ -74,3 +74,39 @@ async def test_a_row_that_no_store_wrote_is_refused_and_the_others_are_sealed(tm
         assert (done.records, done.resealed, done.refused) == (3, 2, 1)
         assert isinstance(done.refusals[0], DecodeError)
         assert {(await store.get_steps(run))["step"].value for run in "ac"} == {"a", "c"}
+
+
+class Attack:
+    """Runs code in whoever unpickles it."""
+
+    ran = False
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _attack, ()
+
+
+def _attack() -> None:
+    Attack.ran = True
+
+
+async def test_a_plain_row_is_sealed_without_being_unpickled(rows: Rows) -> None:
+    gone = pickle.dumps(Attack()).replace(b"_attack", b"is_gone")
+    async with JournalStore.from_url(rows.url) as store:
+        await store.put_step("other", "step", 1)
+    plain = {"code": pickle.dumps(Attack()), "cut": pickle.dumps(1) + b"cut.", "none": b"none."}
+    put_raw(rows, "run", {"gone": gone, **plain})
+    async with JournalStore.from_url(rows.url, keys=KEYS, allow_unsealed=True) as store:
+        done = await store.reseal()
+    assert (done.records, done.resealed, {error.step_name for error in done.refusals}) == (5, 3, {"cut", "none"})
+    assert not Attack.ran
+
+
+async def test_the_key_may_change_before_all_rows_have_the_new_codec(rows: Rows) -> None:
+    newer = Keyring([*Keyring.generate(), *KEYS])
+    async with JournalStore.from_url(rows.url, keys=KEYS) as store:
+        await store.put_step("run", "old codec", 1)
+    async with JournalStore.from_url(rows.url, keys=KEYS, codec="json") as store:
+        await store.put_step("run", "new codec", 2)
+    async with JournalStore.from_url(rows.url, keys=newer, codec="json") as store:
+        assert (await store.reseal(from_codec="pickle")).resealed == 2
+        assert [entry.value for entry in (await store.get_steps("run")).values()] == [1, 2]
