@@ -13,7 +13,7 @@ from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, has
 from jeeves_journal.codecs.keyring import Keyring
 from jeeves_journal.codecs.pickling import PickleCodec
 from jeeves_journal.codecs.recording import RecordCodec
-from jeeves_journal.codecs.sealing import Place
+from jeeves_journal.codecs.sealing import Place, seconds
 from jeeves_journal.errors import ConfigurationError, DecodeError
 from jeeves_journal.options import Settings, read_codec
 
@@ -64,8 +64,8 @@ class Resealer:
             DecodeError: The record cannot be trusted or read.
             EncodeError: The store's codec does not take its value.
         """
-        # A seal is bound to it as a float, which is what comes back.
-        if not isinstance(place.created_at, float):
+        # A seal is bound to it.
+        if seconds(place.created_at) is None:
             raise DecodeError("the record's time is not a number", REMEDY_DAMAGED, *place[1:3])
         if self._reader is None or self._has_its_codec(data):
             return self._writer.envelope.wrap(place, bytes(self._writer.payload(place, data)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import os
 import struct
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from jeeves_journal.codecs.footer import Tail
@@ -90,9 +91,18 @@ def new_nonce() -> bytes:
     return os.urandom(NONCE_BYTES)
 
 
+def seconds(created_at: object) -> float | None:
+    """Return a record's time as the float that it was put with, or None where it cannot be that."""
+    if isinstance(created_at, float):
+        return created_at
+    # What a caller's pool may make of a float: Postgres writes each by the shortest text that names it alone.
+    return float(created_at) if isinstance(created_at, Decimal) and not created_at.is_snan() else None
+
+
 def _bound(place: Place, tail: bytes, size: int) -> bytes:
     """Return what stands before the payload: all that it is bound to, each with its length before it."""
-    if not isinstance(place.created_at, float):
+    created_at = seconds(place.created_at)
+    if created_at is None:
         raise WrongSealError
     session_id = place.session_id.encode("utf-8", "surrogatepass")
     step_name = place.step_name.encode("utf-8", "surrogatepass")
@@ -102,5 +112,5 @@ def _bound(place: Place, tail: bytes, size: int) -> bytes:
         session_id,
         _LENGTH.pack(len(step_name)),
         step_name,
-        _FIXED.pack(_TIME_BYTES, place.created_at, len(tail), tail, size),
+        _FIXED.pack(_TIME_BYTES, created_at, len(tail), tail, size),
     ))  # fmt: skip

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
-from jeeves_journal import DecodeError, JournalStore, JSONCodec, Keyring
+from jeeves_journal import DecodeError, JournalStore, JSONCodec, Keyring, PostgresJournalStore
 from jeeves_journal.codecs import PickleCodec
 from tests.stores.rows import PostgresRows, Rows, SqliteRows, put_raw
 
@@ -110,3 +112,20 @@ async def test_the_key_may_change_before_all_rows_have_the_new_codec(rows: Rows)
     async with JournalStore.from_url(rows.url, keys=newer, codec="json") as store:
         assert (await store.reseal(from_codec="pickle")).resealed == 2
         assert [entry.value for entry in (await store.get_steps("run")).values()] == [1, 2]
+
+
+async def _decimal_times(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    await connection.set_type_codec("float8", schema="pg_catalog", encoder=str, decoder=Decimal)
+
+
+async def test_a_callers_pool_may_make_decimals_of_times(migrated_postgres_url: str) -> None:
+    async with asyncpg.create_pool(migrated_postgres_url, min_size=1, max_size=2, init=_decimal_times) as pool:
+        store = PostgresJournalStore(pool, keys=KEYS)
+        await store.put_step("run", "step", 1)
+        newer = PostgresJournalStore(pool, keys=Keyring([*Keyring.generate(), *KEYS]))
+        assert (await newer.reseal()).resealed == 1
+        entry = await newer.get_step("run", "step")
+        assert entry is not None
+        assert entry.value == 1
+        await store.aclose()
+        await newer.aclose()
