@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, Unpack
@@ -14,7 +15,7 @@ from jeeves_journal.options import StoreOptions, read_settings
 from jeeves_journal.protocol import ManagedJournalStore
 from jeeves_journal.records import JournalEntry, Resealed
 from jeeves_journal.stores.clock import timestamp
-from jeeves_journal.tracebacks import without_locals
+from jeeves_journal.tracebacks import forget_locals, without_locals
 
 _Records: TypeAlias = dict[tuple[str, str], tuple[bytes, float]]
 
@@ -99,6 +100,7 @@ class InMemoryJournalStore(ManagedJournalStore):
         """Do nothing: a dict has no tables. Here so that one program serves every URL."""
         self._check_open()
 
+    @without_locals
     async def reseal(
         self,
         *,
@@ -108,7 +110,7 @@ class InMemoryJournalStore(ManagedJournalStore):
         """Bring all records to the first key, the seal and the codec; see ``SQLAlchemyJournalStore.reseal``."""
         self._check_open()
         resealer = Resealer(self._settings, from_codec)
-        looked_at, resealed, refusals = 0, 0, list[CodecError]()
+        looked_at, resealed, refusals, handled = 0, 0, list[CodecError](), sys.exception()
         for kind, records in (("step", self._steps), ("stream", self._streams)):
             for key, (data, created_at) in records.items():
                 looked_at += 1
@@ -118,7 +120,9 @@ class InMemoryJournalStore(ManagedJournalStore):
                     records[key] = resealer.renewed(Place(kind, *key, created_at), data), created_at
                     resealed += 1
                 except CodecError as error:
-                    refusals.append(error)
+                    # Its frames hold the record.
+                    forget_locals(error, handled)
+                    refusals.append(error.with_traceback(None))
         if progress is not None:
             progress(looked_at)
         return Resealed(looked_at, resealed, len(refusals), tuple(refusals[:100]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -129,3 +130,15 @@ async def test_a_callers_pool_may_make_decimals_of_times(migrated_postgres_url: 
         assert entry.value == 1
         await store.aclose()
         await newer.aclose()
+
+
+async def test_what_was_refused_holds_no_value(rows: Rows) -> None:
+    async with JournalStore.from_url(rows.url) as store:
+        await store.put_step("other", "step", 1)
+    put_raw(rows, "run", {"set": pickle.dumps({"hunter2"}), "damaged": b"hunter2"})
+    async with JournalStore.from_url(rows.url, codec="json") as store:
+        done = await store.reseal(from_codec="pickle")
+    assert done.refused == 2
+    for error in done.refusals:
+        said = traceback.TracebackException(type(error), error, error.__traceback__, capture_locals=True).format()
+        assert "hunter2" not in "".join(said)

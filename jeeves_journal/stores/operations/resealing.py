@@ -7,6 +7,7 @@ and written, unless they were put again meanwhile. Whoever is interrupted begins
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, NamedTuple, cast
@@ -22,6 +23,7 @@ from jeeves_journal.records import Resealed
 from jeeves_journal.stores.dialects import Database, Key
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
+from jeeves_journal.tracebacks import forget_locals
 
 _MOST_LISTED: Final = 1_000
 # How many records, or bytes of them, are rewritten in one transaction: others wait for it on SQLite.
@@ -51,11 +53,14 @@ class _Refusals:
     def __init__(self) -> None:
         self.count = 0
         self.first = list[CodecError]()
+        self._handled = sys.exception()
 
     def add(self, error: CodecError) -> None:
         self.count += 1
         if len(self.first) < _MOST_REFUSALS:
-            self.first.append(error)
+            # Its frames hold the records of the whole part, for as long as somebody keeps the error.
+            forget_locals(error, self._handled)
+            self.first.append(error.with_traceback(None))
 
 
 async def reseal(lanes: Lanes, database: Database, resealer: Resealer, progress: Callable[[int], object]) -> Resealed:
