@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import aiosqlite
 from sqlalchemy import URL, NullPool, event
+from sqlalchemy import __version__ as sqlalchemy_version
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from jeeves_journal.errors import ConfigurationError, JournalError, StoreUnavailableError
@@ -40,6 +41,9 @@ _BETWEEN_TRIES: Final = 0.0005
 
 # A commit that has to do a checkpoint is late by as much as the checkpoint is large. SQLite's default is 1,000.
 _PAGES_BETWEEN_CHECKPOINTS: Final = 500
+
+# A connection that is refused what it is set up with. From 2.1 on, SQLAlchemy closes it.
+_LEAVES_OPEN: Final = sqlalchemy_version.startswith("2.0.")
 
 
 class OwnSqlite(SqliteDatabase):
@@ -236,10 +240,15 @@ class SqliteMemory(OwnSqlite):
 
 
 def _set_up(connection: Any, record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA synchronous = {FULL}")
-    cursor.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BETWEEN_CHECKPOINTS}")
-    cursor.close()
+    try:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA synchronous = {FULL}")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BETWEEN_CHECKPOINTS}")
+        cursor.close()
+    except BaseException:
+        if _LEAVES_OPEN:
+            connection.close()
+        raise
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:
