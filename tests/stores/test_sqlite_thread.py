@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import weakref
 from pathlib import Path
 from threading import Event
@@ -12,7 +13,7 @@ import aiosqlite
 import pytest
 
 from jeeves_journal import StoreClosedError
-from jeeves_journal.stores.dialects.sqlite_thread import on_thread
+from jeeves_journal.stores.dialects.sqlite_thread import connect_driver, on_thread
 from tests.stores.processes import printed_by
 
 
@@ -99,3 +100,10 @@ def test_a_child_that_was_forked_in_the_middle_of_a_put_can_leave_its_event_loop
     os._exit(0)
     """
     assert printed_by(script, str(tmp_path / "journal.db")) == "child ended"
+
+
+@pytest.mark.anyio
+async def test_a_connection_that_cannot_be_made_leaves_no_thread(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        await connect_driver(tmp_path / "nowhere" / "journal.db")
+    assert [each.name for each in threading.enumerate() if "_connection_worker_thread" in each.name] == []

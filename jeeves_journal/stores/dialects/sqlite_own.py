@@ -27,7 +27,7 @@ from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, Sql
 from jeeves_journal.stores.dialects.sqlite_file import OpenFiles, holds_no_more_files, prepare_file
 from jeeves_journal.stores.dialects.sqlite_log import open_all_files, start_log_anew
 from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
-from jeeves_journal.stores.dialects.sqlite_thread import on_thread
+from jeeves_journal.stores.dialects.sqlite_thread import connect_driver, on_thread
 from jeeves_journal.stores.dialects.sqlite_versions import warn_of_wal_reset_bug
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class OwnSqlite(SqliteDatabase):
             URL.create("sqlite+aiosqlite", database=database, query=query),
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
-            connect_args={"timeout": self._patience},
+            connect_args={"timeout": self._patience, "async_creator_fn": connect_driver},
             hide_parameters=True,
         )
         event.listen(engine.sync_engine, "connect", _set_up)

@@ -1,4 +1,4 @@
-"""One hop to the thread that aiosqlite keeps for a connection.
+"""The thread that aiosqlite keeps for a connection: its beginning, and one hop to it.
 
 aiosqlite offers no public way to run a function there; SQLAlchemy's dialect reaches into the same queue. A task around
 aiosqlite's own coroutine would take as long as a read does.
@@ -10,13 +10,30 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from threading import Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import aiosqlite
 
 from jeeves_journal.errors import StoreClosedError
 
 T = TypeVar("T")
+
+
+async def connect_driver(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+    """Connect by aiosqlite; where that fails, return only when nothing is left of it.
+
+    aiosqlite does not wait for the end of its thread then, which would tell of its end to an event loop that may be
+    closed by that time.
+    """
+    connection = aiosqlite.connect(*arguments, **options)
+    thread: Thread = cast("Any", connection)._thread
+    # As SQLAlchemy does: a store that nobody closes does not keep the process alive.
+    thread.daemon = True
+    try:
+        return await connection
+    except BaseException:
+        await asyncio.to_thread(thread.join)
+        raise
 
 
 async def on_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
