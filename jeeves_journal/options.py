@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, cast
 from jeeves_journal.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from jeeves_journal.codecs import Codec, Keyring
+    from jeeves_journal.codecs import CodecOrName, Keyring
 
 # Both databases count in milliseconds and in 31 bits: beyond, SQLite waits for no lock at all, and Postgres refuses.
 LONGEST_TIMEOUT: Final = 1_000_000
@@ -33,7 +33,7 @@ class StoreOptions(TypedDict, total=False):
     """Encoded size in bytes over which a value is refused, 256 MiB by default."""
     create_tables: bool
     """Whether first use creates or upgrades the tables. By default SQLite does and Postgres does not."""
-    codec: Literal["pickle", "json"] | Codec
+    codec: CodecOrName
     """What makes bytes of values and values of bytes, pickle by default."""
     compress: Literal["zstd"] | None
     """Whether payloads are compressed where that makes them smaller; without it, compressed records are refused."""
@@ -62,7 +62,7 @@ class Settings:
     timeout: float = 30.0
     max_value_bytes: int = 256 * 1024 * 1024
     create_tables: bool | None = None
-    codec: Literal["pickle", "json"] | Codec = "pickle"
+    codec: CodecOrName = "pickle"
     compress: Literal["zstd"] | None = None
     compress_over: int = 1024
     keys: Keyring | None = None
@@ -163,13 +163,6 @@ def read_codec(name: str, value: object) -> object:
     return value
 
 
-def _keys(name: str, value: object) -> object:
-    # By its method: whoever asks here has to load no codec.
-    if (value is not None and not callable(getattr(value, "find", None))) or isinstance(value, str):
-        raise _unusable(name, "a Keyring, as a keyword")
-    return value
-
-
 def _unusable(name: str, expected: str) -> ConfigurationError:
     return ConfigurationError(f"the value of option {name!r} cannot be used", f"pass {expected}")
 
@@ -181,7 +174,8 @@ _READERS: Final[Mapping[str, Callable[[str, object], object]]] = {
     "codec": read_codec,
     "compress": partial(_one_of, words=("zstd",)),
     "compress_over": partial(_whole, least=0, most=LARGEST_VALUE_BYTES),
-    "keys": _keys,
+    # Looked at where the codec is made: to know a keyring, one has to load it.
+    "keys": lambda _, value: value,
     "seal": partial(_one_of, words=("sign", "encrypt")),
     "allow_unsealed": _switch,
     "pool_size": partial(_whole, least=1, most=10_000),

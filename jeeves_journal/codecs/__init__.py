@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from jeeves_journal.codecs.codec import Codec
-from jeeves_journal.codecs.configured import Resealer, record_codec
+from jeeves_journal.codecs.codec import Codec, CodecOrName
+from jeeves_journal.codecs.configured import record_codec
 from jeeves_journal.codecs.json import JSONCodec
 from jeeves_journal.codecs.keyring import Keyring
 from jeeves_journal.codecs.pickling import PickleCodec
 from jeeves_journal.codecs.recording import RecordCodec
+from jeeves_journal.codecs.resealing import Resealer
 from jeeves_journal.codecs.sealing import Place
 
-__all__ = ["Codec", "JSONCodec", "Keyring", "PickleCodec", "Place", "RecordCodec", "Resealer", "record_codec"]
+__all__ = [
+    "Codec",
+    "CodecOrName",
+    "JSONCodec",
+    "Keyring",
+    "PickleCodec",
+    "Place",
+    "RecordCodec",
+    "Resealer",
+    "record_codec",
+]

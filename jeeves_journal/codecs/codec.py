@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 
 class Codec(Protocol):
@@ -21,3 +21,7 @@ class Codec(Protocol):
     def loads(self, payload: bytes | memoryview) -> Any:
         """Return the value of a payload. Any exception means that the payload cannot be read here."""
         ...
+
+
+CodecOrName: TypeAlias = Codec | Literal["pickle", "json"]
+"""What an option takes for a codec."""

@@ -64,13 +64,13 @@ class Envelope:
         key_id = b""
         if keys is not None:
             self._key, key_id, self._seal = keys.first, keys.first.in_footer, _SEALS[seal]
+            if self._seal == ENCRYPTED:
+                # Now, and not at the first put: the package may not be installed.
+                keys.first.prepare_encryption()
         self._tails = [
             Tail(codec_id, key_id, seal=self._seal, compression=compression).pack()
             for compression in (NOT_COMPRESSED, ZSTD)
         ]
-        if self._seal == ENCRYPTED:
-            # Now, and not at the first put: it may not be installed.
-            _ = keys and keys.first.for_encryption
 
     def wrap(self, place: Place, payload: bytes) -> bytes:
         """Return the record of a payload."""

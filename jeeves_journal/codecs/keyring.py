@@ -77,6 +77,14 @@ class Key:
 
         return AESGCM(derive(self._secret, b"jeeves-journal 1 encrypt"))
 
+    def prepare_encryption(self) -> None:
+        """See that there is what encrypts.
+
+        Raises:
+            ConfigurationError: The package that encrypts is not installed.
+        """
+        _ = self.for_encryption
+
     def to_text(self) -> str:
         """Return the key as text, ``id:base64``. Whoever has it can forge and read records."""
         return f"{self.id}:{base64.b64encode(self._secret).decode('ascii')}"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, Unpack
+from typing import Any, Self, TypeAlias, Unpack
 
-from jeeves_journal.codecs import Codec, Place, Resealer, record_codec
+from jeeves_journal.codecs import CodecOrName, Place, Resealer, record_codec
 from jeeves_journal.codecs.footer import FOOTER_BYTES
-from jeeves_journal.errors import CodecError, StoreClosedError
+from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.options import StoreOptions, read_settings
 from jeeves_journal.protocol import ManagedJournalStore
 from jeeves_journal.records import JournalEntry, Resealed
 from jeeves_journal.stores.clock import timestamp
-from jeeves_journal.tracebacks import forget_locals, without_locals
+from jeeves_journal.tracebacks import without_locals
 
 _Records: TypeAlias = dict[tuple[str, str], tuple[bytes, float]]
 
@@ -104,28 +103,25 @@ class InMemoryJournalStore(ManagedJournalStore):
     async def reseal(
         self,
         *,
-        from_codec: Literal["pickle", "json"] | Codec | None = None,
+        from_codec: CodecOrName | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Resealed:
         """Bring all records to the first key, the seal and the codec; see ``SQLAlchemyJournalStore.reseal``."""
         self._check_open()
         resealer = Resealer(self._settings, from_codec)
-        looked_at, resealed, refusals, handled = 0, 0, list[CodecError](), sys.exception()
+        looked_at, resealed = 0, 0
         for kind, records in (("step", self._steps), ("stream", self._streams)):
             for key, (data, created_at) in records.items():
                 looked_at += 1
                 if resealer.is_current(data[-FOOTER_BYTES:]):
                     continue
-                try:
-                    records[key] = resealer.renewed(Place(kind, *key, created_at), data), created_at
+                renewed = resealer.renewed(Place(kind, *key, created_at), data)
+                if renewed is not None:
+                    records[key] = renewed, created_at
                     resealed += 1
-                except CodecError as error:
-                    # Its frames hold the record.
-                    forget_locals(error, handled)
-                    refusals.append(error.with_traceback(None))
         if progress is not None:
             progress(looked_at)
-        return Resealed(looked_at, resealed, len(refusals), tuple(refusals[:100]))
+        return resealer.summary(looked_at, resealed)
 
     async def aclose(self) -> None:
         self._closed = True

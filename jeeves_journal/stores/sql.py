@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Self, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from jeeves_journal.codecs import Codec, Place, Resealer, record_codec
+from jeeves_journal.codecs import CodecOrName, Place, Resealer, record_codec
 from jeeves_journal.errors import ConfigurationError, JournalError, StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.options import StoreOptions
@@ -120,7 +120,7 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
     async def reseal(
         self,
         *,
-        from_codec: Literal["pickle", "json"] | Codec | None = None,
+        from_codec: CodecOrName | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Resealed:
         """Bring all records to the first key, the seal and the codec of this store, while others read and write.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import pickle
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from jeeves_journal import DecodeError, JournalStore, Keyring
 from tests.cli.commands import fail, run, succeed
+from tests.stores.attacks import Marking
 
 
 def put(url: str, value: object = 1, **options: Any) -> None:
@@ -75,21 +75,11 @@ def test_what_has_no_seal_is_refused_unless_asked_for(url: str, monkeypatch: pyt
     assert get(url) == 1
 
 
-class Attack:
-    """Writes a file in whoever unpickles it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
-        return Path.touch, (Path(self.path),)  # type: ignore[return-value]
-
-
 def test_a_planted_pickle_runs_nowhere_while_sealing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite:///{tmp_path}/journal.db"
     put(url)
     with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
-        planted = pickle.dumps(Attack(tmp_path / "ran"))
+        planted = pickle.dumps(Marking(tmp_path / "ran"))
         connection.execute("INSERT INTO journal_steps VALUES ('run', 'planted', ?, 1.5)", (planted,))
     monkeypatch.setenv("JEEVES_JOURNAL_KEYS", Keyring.generate().to_text())
     for codec in ("pickle", "json"):

@@ -223,6 +223,7 @@ async def test_an_upgrade_and_a_server_without_free_connections(mortal_server: P
                 await squatter.close()
             await upgrade
             await store.put_step("s", "n", 1)
+            assert await recorded(store, "s", "n") == 1
 
 
 async def every_connection(url: str) -> list[asyncpg.Connection]:

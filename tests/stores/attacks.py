@@ -19,13 +19,26 @@ AT: Final = 1.5
 
 
 class Marking:
-    """A value that makes a file in whoever unpickles it."""
+    """A value that makes a file in whoever unpickles it, in whatever process."""
 
     def __init__(self, mark: Path) -> None:
         self._mark = mark
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return Path.touch, (self._mark,)
+
+
+class Attack:
+    """Runs code in whoever unpickles it, which notes it."""
+
+    ran = False
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _attack, ()
+
+
+def _attack() -> None:
+    Attack.ran = True
 
 
 def rows_of(keys: Keyring, mark: Path, seal: Any, step_name: str = "attacked") -> Mapping[str, bytes]:

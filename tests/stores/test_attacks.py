@@ -12,19 +12,12 @@ import pytest
 from jeeves_journal import DecodeError, JournaledRuntime, JournalStore, Keyring
 from tests.cli.commands import run
 from tests.stores.attacks import AT, rows_of
-from tests.stores.rows import PostgresRows, Rows, SqliteRows
+from tests.stores.rows import Rows, SqliteRows
 
 pytestmark = pytest.mark.anyio
 
 KEYS = Keyring.generate()
 PUT = "UPDATE journal_steps SET value = ?, created_at = ? WHERE session_id = 'run' AND step_name = 'attacked'"
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def rows(request: pytest.FixtureRequest, tmp_path: Path) -> Rows:
-    if request.param == "sqlite":
-        return SqliteRows(tmp_path / "journal.db")
-    return PostgresRows(request.getfixturevalue("migrated_postgres_url"))
 
 
 @pytest.fixture(params=["sign", "encrypt"])

@@ -75,6 +75,7 @@ async def test_a_callers_transactions_roll_back_as_before(kind: str, request: py
 async def test_an_engine_in_autocommit_mode_serves_too(kind: str, request: pytest.FixtureRequest, tmp_path: Path):
     async with store_on(url_of(kind, request, tmp_path), isolation_level="AUTOCOMMIT") as (_, store):
         await put_twenty(store)
+        assert len(await store.get_steps("s")) == 20
 
 
 @pytest.mark.parametrize("begin", ["BEGIN", "BEGIN IMMEDIATE"])

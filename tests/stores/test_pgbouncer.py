@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import asyncpg
 import pytest
 
-from jeeves_journal import JournalStore, SQLAlchemyJournalStore
+from jeeves_journal import JournalStore, Keyring, SQLAlchemyJournalStore
 from jeeves_journal.testing.calls import recorded
 from tests.servers.postgres import execute
 from tests.stores.pgbouncer import find_pgbouncer, pgbouncer, server_connections
@@ -112,6 +112,15 @@ async def test_the_tables_may_be_in_another_schema(bouncer_url: str):
         await store.init_schema()
         await asyncio.gather(*(store.put_step("s", f"{number}", number) for number in range(20)))
         assert len(await store.get_steps("s")) == 20
+
+
+async def test_a_journal_is_sealed(clients: list[SQLAlchemyJournalStore], bouncer_url: str):
+    await asyncio.gather(*(store.put_step("s", f"{number}", number) for number, store in enumerate(clients)))
+    keys = Keyring.generate()
+    async with JournalStore.from_url(bouncer_url, keys=keys, allow_unsealed=True) as store:
+        assert (await store.reseal()).resealed == CLIENTS
+    async with JournalStore.from_url(bouncer_url, keys=keys) as store:
+        assert len(await store.get_steps("s")) == CLIENTS
 
 
 async def test_server_connections_that_end_are_ridden_out(clients: list[SQLAlchemyJournalStore], postgres_url: str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,12 @@ import pytest
 
 from jeeves_journal import DecodeError, JournalStore, JSONCodec, Keyring, PostgresJournalStore
 from jeeves_journal.codecs import PickleCodec
-from tests.stores.rows import PostgresRows, Rows, SqliteRows, put_raw
+from tests.stores.attacks import Attack
+from tests.stores.rows import Rows, SqliteRows, put_raw
 
 pytestmark = pytest.mark.anyio
 
 KEYS = Keyring.generate()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def rows(request: pytest.FixtureRequest, tmp_path: Path) -> Rows:
-    if request.param == "sqlite":
-        return SqliteRows(tmp_path / "journal.db")
-    return PostgresRows(request.getfixturevalue("migrated_postgres_url"))
 
 
 class Overtaken(PickleCodec):
@@ -77,19 +71,6 @@ async def test_a_row_that_no_store_wrote_is_refused_and_the_others_are_sealed(tm
         assert (done.records, done.resealed, done.refused) == (3, 2, 1)
         assert isinstance(done.refusals[0], DecodeError)
         assert {(await store.get_steps(run))["step"].value for run in "ac"} == {"a", "c"}
-
-
-class Attack:
-    """Runs code in whoever unpickles it."""
-
-    ran = False
-
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        return _attack, ()
-
-
-def _attack() -> None:
-    Attack.ran = True
 
 
 async def test_a_plain_row_is_sealed_without_being_unpickled(rows: Rows) -> None:

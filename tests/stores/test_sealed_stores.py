@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,33 +18,14 @@ from jeeves_journal import (
     JSONCodec,
     Keyring,
 )
-from tests.stores.rows import PostgresRows, Rows, SqliteRows, put_raw
+from tests.stores.attacks import Attack
+from tests.stores.rows import Rows, put_raw
 
 pytestmark = pytest.mark.anyio
 
 OLD = Keyring.generate()
 NEW = Keyring.generate()
 BOTH = Keyring.from_text(f"{NEW.to_text()},{OLD.to_text()}")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def rows(request: pytest.FixtureRequest, tmp_path: Path) -> Rows:
-    if request.param == "sqlite":
-        return SqliteRows(tmp_path / "journal.db")
-    return PostgresRows(request.getfixturevalue("migrated_postgres_url"))
-
-
-class Attack:
-    """Runs code in whoever unpickles it."""
-
-    ran = False
-
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        return _attack, ()
-
-
-def _attack() -> None:
-    Attack.ran = True
 
 
 async def test_what_others_put_into_the_database_is_refused_and_not_run(rows: Rows) -> None:

@@ -270,6 +270,17 @@ def same_or_refused(codec: JSONCodec, value: Any) -> None:
     assert (back, repr(back)) == (value, repr(value))
 
 
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(ANY_JSON)
+def test_whatever_json_can_hold_comes_back(value: Any) -> None:
+    assert came_back(JSONCodec(), value) == value
+
+
 @given(ANY_PLAIN)
 def test_any_plain_value_comes_back_or_is_refused(value: Any) -> None:
     same_or_refused(JSONCodec(), value)

@@ -25,7 +25,9 @@ async def recorded(**steps: object) -> InMemoryJournalStore:
 
 
 async def test_the_options_of_every_store_are_taken() -> None:
-    InMemoryJournalStore(timeout=1, max_value_bytes=10, create_tables=True)
+    store = InMemoryJournalStore(timeout=1, max_value_bytes=100, create_tables=True)
+    await store.put_step("run-1", "fetch", 1)
+    assert await store.get_steps("run-1") != {}
 
 
 async def test_the_options_of_postgres_are_refused() -> None:

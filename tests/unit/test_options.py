@@ -127,7 +127,8 @@ def test_the_limits_themselves_are_accepted() -> None:
         {"timeout": 0.001},
         {"timeout": LONGEST_TIMEOUT},
     ):
-        read_all(**options)
+        read = read_all(**options)
+        assert {name: getattr(read, name) for name in options} == options
 
 
 def test_a_refusal_does_not_repeat_the_value() -> None:

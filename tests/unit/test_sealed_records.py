@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,11 @@ from jeeves_journal import DecodeError, IntegrityError, Keyring
 from jeeves_journal.codecs import Place, RecordCodec, record_codec
 from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, checksum
 from jeeves_journal.options import Settings
+from tests.stores.attacks import Attack
 
 KEYS = Keyring.generate()
 HERE = Place("step", "run-1", "fetch", 1.5)
 SEALS = ["sign", "encrypt"]
-
-
-class Attack:
-    """Runs code in whoever unpickles it."""
-
-    ran = False
-
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        return _attack, ()
-
-
-def _attack() -> None:
-    Attack.ran = True
 
 
 @pytest.fixture(params=SEALS)

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from sqlalchemy import Dialect, text
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -62,11 +62,6 @@ _SETTINGS: Final = (
 )
 # A commit that the network keeps would leave rows locked for as long as the server takes the connection for good.
 _LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; " + _SETTINGS
-_SET_FOR_TRANSACTION: Final = (
-    "SELECT set_config('statement_timeout', :milliseconds, true), CASE WHEN current_setting('synchronous_commit') "
-    "IN ('off', 'local', 'remote_write') THEN set_config('synchronous_commit', 'on', true) END"
-)
-
 _DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
@@ -157,13 +152,13 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     @asynccontextmanager
     async def operating(self) -> AsyncGenerator[AsyncConnection]:
         async with self.connections.lend() as connection:
-            await connection.execution_options(
-                isolation_level="READ COMMITTED", schema_translate_map={None: self.settings.schema}
-            )
-            milliseconds = max(int(self.settings.timeout * _SERVER_SHARE * 1000), 1)
-            await connection.execute(text(_SET_FOR_TRANSACTION), {"milliseconds": str(milliseconds)})
-            yield connection
-            await connection.commit()
+            where = {None: self.settings.schema}
+            # The transaction is ours, with what every write of ours needs.
+            await connection.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=where)
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            deadline = asyncio.get_running_loop().time() + self.settings.timeout
+            async with self._transaction_of_ours(driver, deadline):
+                yield connection
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:

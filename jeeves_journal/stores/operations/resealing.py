@@ -7,7 +7,6 @@ and written, unless they were put again meanwhile. Whoever is interrupted begins
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, NamedTuple, cast
@@ -18,17 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from jeeves_journal.codecs import Place, Resealer
 from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
 from jeeves_journal.codecs.footer import FOOTER_BYTES
-from jeeves_journal.errors import CodecError, DecodeError
+from jeeves_journal.errors import DecodeError
 from jeeves_journal.records import Resealed
 from jeeves_journal.stores.dialects import Database, Key
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
-from jeeves_journal.tracebacks import forget_locals
 
 _MOST_LISTED: Final = 1_000
 # How many records, or bytes of them, are rewritten in one transaction: others wait for it on SQLite.
 _MOST_REWRITTEN: Final = 64
-_MOST_REFUSALS: Final = 100
 _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -47,35 +44,19 @@ class _Rewritten(NamedTuple):
     after: bytes
 
 
-class _Refusals:
-    """Counts errors, and keeps some."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.first = list[CodecError]()
-        self._handled = sys.exception()
-
-    def add(self, error: CodecError) -> None:
-        self.count += 1
-        if len(self.first) < _MOST_REFUSALS:
-            # Its frames hold the records of the whole part, for as long as somebody keeps the error.
-            forget_locals(error, self._handled)
-            self.first.append(error.with_traceback(None))
-
-
 async def reseal(lanes: Lanes, database: Database, resealer: Resealer, progress: Callable[[int], object]) -> Resealed:
     """Bring all records up to date; see ``SQLAlchemyJournalStore.reseal``."""
-    looked_at, resealed, refusals = 0, 0, _Refusals()
+    looked_at, resealed = 0, 0
     for kind in KINDS:
         last: _Listed | None = None
         while page := await lanes.attempt(partial(_listed, database, kind, last)):
             for part in _in_parts([row for row in page if not resealer.is_current(row.footer)]):
-                rewritten = await _made_anew(lanes, resealer, kind, part, refusals)
+                rewritten = await _made_anew(lanes, resealer, kind, part)
                 resealed += await lanes.attempt(partial(_write, database, rewritten))
             last = page[-1]
             looked_at += len(page)
             progress(looked_at)
-    return Resealed(looked_at, resealed, refusals.count, tuple(refusals.first))
+    return resealer.summary(looked_at, resealed)
 
 
 async def _listed(database: Database, kind: Kind, last: _Listed | None) -> list[_Listed]:
@@ -106,10 +87,8 @@ def _in_parts(rows: list[_Listed]) -> Iterator[list[_Listed]]:
         yield part
 
 
-async def _made_anew(
-    lanes: Lanes, resealer: Resealer, kind: Kind, rows: list[_Listed], refusals: _Refusals
-) -> list[_Rewritten]:
-    keys = list(_keys(kind, rows, refusals))
+async def _made_anew(lanes: Lanes, resealer: Resealer, kind: Kind, rows: list[_Listed]) -> list[_Rewritten]:
+    keys = list(_keys(kind, rows, resealer))
     records = await asyncio.gather(*(lanes.reads.submit(key) for key in keys))
     rewritten = list[_Rewritten]()
     for key, record in zip(keys, records, strict=True):
@@ -117,21 +96,18 @@ async def _made_anew(
         if record is None:
             continue
         data, created_at = record
-        try:
-            after = resealer.renewed(Place(*key, created_at), data)
-        except CodecError as error:
-            refusals.add(error)
-        else:
+        after = resealer.renewed(Place(*key, created_at), data)
+        if after is not None:
             rewritten.append(_Rewritten(key, created_at, bytes(cast("bytes", data)), after))
     return rewritten
 
 
-def _keys(kind: Kind, rows: list[_Listed], refusals: _Refusals) -> Iterator[Key]:
+def _keys(kind: Kind, rows: list[_Listed], resealer: Resealer) -> Iterator[Key]:
     for row in rows:
         if isinstance(row.session_id, str) and isinstance(row.step_name, str) and row.size is not None:
             yield Key(kind, row.session_id, row.step_name)
         else:
-            refusals.add(DecodeError(f"a {kind}'s record has a key that is not a text, or no bytes", REMEDY_DAMAGED))
+            resealer.refuse(DecodeError(f"a {kind}'s record has a key that is not a text, or no bytes", REMEDY_DAMAGED))
 
 
 async def _write(database: Database, rewritten: list[_Rewritten]) -> int:
