@@ -29,7 +29,9 @@ def bouncer(migrated_postgres_url: str) -> Iterator[PgBouncer]:
     program = find_pgbouncer()
     if program is None:
         pytest.skip("pgbouncer is not installed")
-    with pgbouncer_server(program, migrated_postgres_url, default_pool_size=CONNECTIONS) as bouncer:
+    # By default it asks no server for 15 s after one connection that came to nothing, longer than our timeout.
+    settings = {"default_pool_size": CONNECTIONS, "server_login_retry": 1}
+    with pgbouncer_server(program, migrated_postgres_url, **settings) as bouncer:
         yield bouncer
 
 
