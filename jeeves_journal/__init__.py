@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jeeves_journal.codecs import Codec, JSONCodec, Keyring
     from jeeves_journal.errors import (
+        AlreadyRecordedError,
+        BundleError,
         CodecError,
         ConfigurationError,
         DecodeError,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         IntegrityError,
         InvalidKeyError,
         JournalError,
+        NotRecordedError,
         SchemaError,
         StoreClosedError,
         StoreError,
@@ -28,9 +31,19 @@ if TYPE_CHECKING:
     )
     from jeeves_journal.migrations import include_name
     from jeeves_journal.named_runtimes import PostgresRuntime, SqliteRuntime
+    from jeeves_journal.operable import OperableJournalStore
     from jeeves_journal.options import StoreOptions
     from jeeves_journal.protocol import JournalStore, ManagedJournalStore
-    from jeeves_journal.records import JournalEntry
+    from jeeves_journal.records import (
+        JournalEntry,
+        KindUsage,
+        Pruned,
+        Resealed,
+        SessionSummary,
+        StepSummary,
+        StoredRecord,
+        Usage,
+    )
     from jeeves_journal.runtime import JournaledRuntime
     from jeeves_journal.sessions import JournaledSession
     from jeeves_journal.stores.memory import InMemoryJournalStore
@@ -39,6 +52,8 @@ if TYPE_CHECKING:
     from jeeves_journal.stores.sql import SQLAlchemyJournalStore
 
 __all__ = [
+    "AlreadyRecordedError",
+    "BundleError",
     "Codec",
     "CodecError",
     "ConfigurationError",
@@ -54,19 +69,28 @@ __all__ = [
     "JournaledRuntime",
     "JournaledSession",
     "Keyring",
+    "KindUsage",
     "ManagedJournalStore",
+    "NotRecordedError",
+    "OperableJournalStore",
     "PostgresJournalStore",
     "PostgresRuntime",
+    "Pruned",
+    "Resealed",
     "SQLAlchemyJournalStore",
     "SchemaError",
+    "SessionSummary",
     "SqliteJournalStore",
     "SqliteRuntime",
     "StepRecord",
+    "StepSummary",
     "StoreClosedError",
     "StoreError",
     "StoreOptions",
     "StoreUnavailableError",
+    "StoredRecord",
     "StreamRecord",
+    "Usage",
     "include_name",
     "metadata",
 ]
@@ -74,14 +98,15 @@ __all__ = [
 _ROOMS = {
     "codecs": "Codec JSONCodec Keyring",
     "errors": (
-        "CodecError ConfigurationError DecodeError EncodeError IntegrityError InvalidKeyError JournalError SchemaError "
-        "StoreClosedError StoreError StoreUnavailableError"
+        "AlreadyRecordedError BundleError CodecError ConfigurationError DecodeError EncodeError IntegrityError "
+        "InvalidKeyError JournalError NotRecordedError SchemaError StoreClosedError StoreError StoreUnavailableError"
     ),
     "migrations": "include_name",
     "named_runtimes": "PostgresRuntime SqliteRuntime",
+    "operable": "OperableJournalStore",
     "options": "StoreOptions",
     "protocol": "JournalStore ManagedJournalStore",
-    "records": "JournalEntry",
+    "records": "JournalEntry KindUsage Pruned Resealed SessionSummary StepSummary StoredRecord Usage",
     "runtime": "JournaledRuntime",
     "sessions": "JournaledSession",
     "stores.memory": "InMemoryJournalStore",

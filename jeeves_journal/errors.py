@@ -5,6 +5,9 @@
     JournalError
     ├─ ConfigurationError(ValueError)   unknown URL or option, missing driver; wrong path, password or privilege
     ├─ InvalidKeyError(ValueError)      names which key and why
+    ├─ NotRecordedError(LookupError)    no such session or step to operate on
+    ├─ AlreadyRecordedError             a session that was to be made is there
+    ├─ BundleError                      this file is no whole bundle of a known format
     ├─ CodecError
     │  ├─ EncodeError                   this value cannot be recorded
     │  └─ DecodeError                   these bytes cannot be trusted or read
@@ -69,6 +72,18 @@ class ConfigurationError(JournalError, ValueError):
 
 class InvalidKeyError(JournalError, ValueError):
     """A session id or step name that no store accepts."""
+
+
+class NotRecordedError(JournalError, LookupError):
+    """There is no such session or step to operate on. To look for one that is not there is no error."""
+
+
+class AlreadyRecordedError(JournalError):
+    """A session that was to be made is there already, with records of its own."""
+
+
+class BundleError(JournalError):
+    """This file is no bundle, or a damaged one, or of a format that this code does not know. Nothing was imported."""
 
 
 class CodecError(JournalError):

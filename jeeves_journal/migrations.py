@@ -109,7 +109,7 @@ async def ensure_schema(database: Database) -> None:
     creates = database.creates_tables if wanted is None else wanted
     state = await look(database)
     is_current = _is_current(database, state)
-    if creates and not is_current:
+    if creates and not is_current and not database.only_looks:
         await upgrade_database(database)
     elif not state.has_tables:
         raise SchemaError(f"{database.describe()}: the journal's tables are missing", MISSING_TABLES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from jeeves_journal.errors import CodecError
@@ -37,3 +37,114 @@ class Resealed:
     resealed: int
     refused: int
     refusals: tuple[CodecError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """What is known of a session without reading its values.
+
+    Attributes:
+        id: The session's id.
+        steps: How many steps it recorded.
+        streams: How many streams.
+        first_recorded: When the earliest of them was recorded, in seconds since the epoch, UTC.
+        last_recorded: When the latest of them was.
+        bytes: How many bytes their records take, seals and checksums included.
+    """
+
+    id: str
+    steps: int
+    streams: int
+    first_recorded: float
+    last_recorded: float
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepSummary:
+    """What is known of a step or stream without reading its value.
+
+    Attributes:
+        name: The step's name.
+        kind: Whether it is a step or a stream.
+        recorded_at: When it was recorded, in seconds since the epoch, UTC.
+        bytes: How many bytes its record takes.
+        codec: The id of the codec that wrote it; ``pickle`` for a record of JeevesAgent's. Not to be trusted: a record
+            is checked when it is read.
+        sealed_by: The id of the key that sealed it, or ``None``. Likewise.
+    """
+
+    name: str
+    kind: Literal["step", "stream"]
+    recorded_at: float
+    bytes: int
+    codec: str
+    sealed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as it is stored.
+
+    Attributes:
+        kind: Whether it is a step or a stream.
+        session_id: Its session.
+        step_name: Its name.
+        data: Its bytes, with all that is around the value.
+        created_at: When it was recorded, in seconds since the epoch, UTC.
+    """
+
+    kind: Literal["step", "stream"]
+    session_id: str
+    step_name: str
+    data: bytes
+    created_at: float
+
+    def __repr__(self) -> str:
+        # Never the bytes.
+        return f"{type(self).__name__}({self.kind}, {self.session_id!r}, {self.step_name!r}, {len(self.data)} bytes)"
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What pruning deleted, or would delete.
+
+    Attributes:
+        sessions: How many whole sessions.
+        records: How many steps and streams.
+        bytes: How many bytes their records took.
+    """
+
+    sessions: int
+    records: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class KindUsage:
+    """How much a journal holds of steps, or of streams.
+
+    Attributes:
+        rows: How many there are.
+        bytes: How many bytes they take.
+        oldest: When the earliest was recorded, in seconds since the epoch, UTC; ``None`` where there is none.
+    """
+
+    rows: int
+    bytes: int
+    oldest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much a journal holds.
+
+    Attributes:
+        steps: Of steps.
+        streams: Of streams.
+        is_exact: Whether rows and bytes were counted. Of a large journal they are what the database estimates.
+    """
+
+    steps: KindUsage
+    streams: KindUsage
+    is_exact: bool

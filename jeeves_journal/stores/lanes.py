@@ -145,7 +145,7 @@ class Lanes:
             await anext(self._closer)
         try:
             if not self._database.is_open:
-                await self._database.open()
+                await self._database.open(create=not self._database.only_looks)
             await see_to_schema(self._database)
         except BaseException:
             if self._closer is not None and not self._database.is_ready:

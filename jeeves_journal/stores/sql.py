@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from jeeves_journal.codecs import CodecOrName, Place, Resealer, record_codec
-from jeeves_journal.errors import ConfigurationError, JournalError, StoreClosedError
+from jeeves_journal.codecs import CodecOrName, Place, Resealer
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.protocol import ManagedJournalStore
 from jeeves_journal.records import JournalEntry, Resealed
 from jeeves_journal.stores.dialects import Database, Key, SessionQuery, database_for_engine
-from jeeves_journal.stores.lanes import Lanes
+from jeeves_journal.stores.lifetime import StoreLifetime
 from jeeves_journal.tracebacks import without_locals
 
 
-class SQLAlchemyJournalStore(ManagedJournalStore):
+class SQLAlchemyJournalStore(StoreLifetime, ManagedJournalStore):
     """A journal in SQLite or Postgres; ``JournalStore.from_url`` makes one.
 
     It needs asyncio, and belongs to the event loop and the process of its first call. After that loop was closed it
     opens itself again in the next one, unless it works on a caller's engine. What is never closed is closed when the
     store is garbage, or else with its event loop, and loses nothing.
     """
-
-    _lanes: Lanes | None = None
 
     def __init__(self, engine: AsyncEngine, **options: Unpack[StoreOptions]) -> None:
         """Make a store over an engine of yours, which it never disposes of; no I/O.
@@ -51,15 +44,6 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         store = cls.__new__(cls)
         store._use(database)
         return store
-
-    def _use(self, database: Database) -> None:
-        self._database = database
-        self._codec = record_codec(database.settings)
-        self._closed = False
-        self._closing: asyncio.Task[None] | None = None
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._database.describe()})"
 
     @without_locals
     async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:
@@ -140,96 +124,10 @@ class SQLAlchemyJournalStore(ManagedJournalStore):
         from jeeves_journal.stores.operations.resealing import reseal
 
         resealer = Resealer(self._database.settings, from_codec)
-        lanes = self._lanes_here()
-        async with self._database.translating():
-            return await reseal(lanes, self._database, resealer, progress or (lambda _: None))
-
-    @without_locals
-    async def aclose(self) -> None:
-        lanes = self._lanes
-        if lanes is not None and lanes.process == os.getpid() and not lanes.loop.is_closed():
-            if lanes.loop is not _running_loop():
-                raise StoreClosedError("the store belongs to another event loop", "close it there")
-            # Again if something cancelled it, as the end of a loop does with every task.
-            if self._closing is None or self._closing.cancelled():
-                self._closed = True
-                self._closing = lanes.loop.create_task(self._close(lanes), name="jeeves-journal close")
-            # Whoever is cancelled meanwhile leaves the closing itself to go on.
-            await asyncio.shield(self._closing)
-        elif not self._closed:
-            self._closed = True
-            if lanes is not None and lanes.process == os.getpid():
-                lanes.abandon()
-            await self._database.finish()
-
-    async def __aenter__(self) -> Self:
-        if self._closed:
-            raise self._closed_error()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __del__(self) -> None:
-        lanes = self._lanes
-        if lanes is None or self._closing is not None or lanes.process != os.getpid():
-            return
-        # In its loop, since the garbage collector may run in any thread. A loop that is closed by now has closed them.
-        with suppress(RuntimeError):
-            lanes.loop.call_soon_threadsafe(lanes.let_go)
+        return await self._operate(reseal, resealer, progress or (lambda _: None))
 
     async def _connect(self) -> None:
         """Connect before the first call does, to see that the database is there, whatever stands in it."""
         lanes = self._lanes_here()
         async with self._database.translating():
             await lanes.connect()
-
-    async def _close(self, lanes: Lanes) -> None:
-        await lanes.close()
-        await self._database.finish()
-
-    def _lanes_here(self, session_id: str | None = None, step_name: str | None = None) -> Lanes:
-        """Return the lanes of this process and event loop.
-
-        Raises:
-            StoreClosedError: The store is closed, or belongs to another process or to another live event loop.
-            ConfigurationError: No asyncio event loop is running.
-        """
-        lanes, loop = self._lanes, _running_loop()
-        if loop is None:
-            remedy = "run under asyncio, or use the in-memory store"
-            raise ConfigurationError("the SQL stores need asyncio", remedy, session_id, step_name)
-        if lanes is None or lanes.loop is not loop or self._closed or lanes.process != os.getpid():
-            refusal = self._refusal(lanes)
-            if refusal is not None:
-                raise refusal.about(session_id, step_name)
-            if lanes is not None:
-                lanes.abandon()
-            lanes = self._lanes = Lanes(self._database)
-        return lanes
-
-    def _refusal(self, lanes: Lanes | None) -> JournalError | None:
-        if self._closed:
-            return self._closed_error()
-        if lanes is None:
-            return None
-        if lanes.process != os.getpid():
-            return StoreClosedError("the store was opened before a fork", "make one in each process, after the fork")
-        if not lanes.loop.is_closed():
-            return StoreClosedError("the store is in use in another live event loop", "make one for each event loop")
-        if not self._database.reopens:
-            remedy = "make one, and a store, in this loop"
-            return StoreClosedError("the event loop that the caller's engine or pool belongs to was closed", remedy)
-        return None
-
-    def _closed_error(self) -> StoreClosedError:
-        return StoreClosedError("the store is closed", "open a new one")
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

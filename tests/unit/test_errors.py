@@ -9,6 +9,8 @@ import pytest
 
 import jeeves_journal
 from jeeves_journal import (
+    AlreadyRecordedError,
+    BundleError,
     CodecError,
     ConfigurationError,
     DecodeError,
@@ -16,6 +18,7 @@ from jeeves_journal import (
     IntegrityError,
     InvalidKeyError,
     JournalError,
+    NotRecordedError,
     SchemaError,
     StoreClosedError,
     StoreError,
@@ -26,6 +29,9 @@ TREE = {
     JournalError: Exception,
     ConfigurationError: JournalError,
     InvalidKeyError: JournalError,
+    NotRecordedError: JournalError,
+    AlreadyRecordedError: JournalError,
+    BundleError: JournalError,
     CodecError: JournalError,
     EncodeError: CodecError,
     DecodeError: CodecError,

@@ -86,6 +86,8 @@ class Database(ABC):
         self.settings = settings
         self.is_ready = False
         """Whether it is open here and its schema was looked at. Set by who opened it."""
+        self.only_looks = False
+        """Whether nothing may be created, converted or upgraded by opening it. Set by who made it."""
 
     @abstractmethod
     def describe(self) -> str:
@@ -135,8 +137,12 @@ class Database(ABC):
         """Look into the catalogue."""
 
     @abstractmethod
+    def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Lend a connection on one snapshot, which nobody waits for, to read what is not hot."""
+
+    @abstractmethod
     def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Lend a connection in a transaction of its own, which is committed at the end, for what is not hot."""
+        """Lend a connection in a durable transaction of its own, which is committed at the end, for what is not hot."""
 
     @abstractmethod
     def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:

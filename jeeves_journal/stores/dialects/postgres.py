@@ -62,6 +62,8 @@ _SETTINGS: Final = (
 )
 # A commit that the network keeps would leave rows locked for as long as the server takes the connection for good.
 _LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; " + _SETTINGS
+# So that what several statements read belongs together.
+_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
@@ -150,15 +152,24 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
             return SchemaState(None not in tables, revision)
 
     @asynccontextmanager
+    async def looking(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._lent() as (connection, driver), _transaction_on(driver, _SNAPSHOT):
+            yield connection
+
+    @asynccontextmanager
     async def operating(self) -> AsyncGenerator[AsyncConnection]:
+        deadline = asyncio.get_running_loop().time() + self.settings.timeout
+        async with self._lent() as (connection, driver), self._transaction_of_ours(driver, deadline):
+            yield connection
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncGenerator[tuple[AsyncConnection, Driver]]:
+        """Lend a connection on which transactions are ours."""
         async with self.connections.lend() as connection:
             where = {None: self.settings.schema}
-            # The transaction is ours, with what every write of ours needs.
             await connection.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=where)
             driver: Any = (await connection.get_raw_connection()).driver_connection
-            deadline = asyncio.get_running_loop().time() + self.settings.timeout
-            async with self._transaction_of_ours(driver, deadline):
-                yield connection
+            yield connection, driver
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:
@@ -239,12 +250,12 @@ def _compiled(schema: str | None) -> _Compiled:
 
 
 @asynccontextmanager
-async def _transaction_on(driver: Driver) -> AsyncGenerator[None]:
+async def _transaction_on(driver: Driver, begin: str = "BEGIN") -> AsyncGenerator[None]:
     """Surround statements by a transaction, which ends with the connection if it is interrupted.
 
     asyncpg's own says ROLLBACK then, and waits without a bound where nobody answers.
     """
-    await driver.execute("BEGIN")
+    await driver.execute(begin)
     try:
         yield
     except Exception:

@@ -109,17 +109,23 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
     def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self.operating()
 
+    def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._transaction("BEGIN")
+
+    def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        # The write lock from the start: what first reads and then writes is refused with BUSY_SNAPSHOT when another
+        # process wrote in between, whatever the timeout.
+        return self._transaction("BEGIN IMMEDIATE")
+
     @asynccontextmanager
-    async def operating(self) -> AsyncGenerator[AsyncConnection]:
+    async def _transaction(self, begin: str) -> AsyncGenerator[AsyncConnection]:
         async with self.connections.lend() as connection:
-            # The write lock from the start: what first reads and then writes is refused with BUSY_SNAPSHOT
-            # when another process wrote in between, whatever the timeout.
             await connection.begin()
             # A caller's engine may have begun one by an event or a driver of its own, and without the lock.
             driver: Any = (await connection.get_raw_connection()).driver_connection
             if driver.in_transaction:
                 await connection.exec_driver_sql("ROLLBACK")
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            await connection.exec_driver_sql(begin)
             yield connection
             await connection.commit()
 

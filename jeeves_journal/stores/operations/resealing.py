@@ -60,7 +60,7 @@ async def reseal(lanes: Lanes, database: Database, resealer: Resealer, progress:
 
 
 async def _listed(database: Database, kind: Kind, last: _Listed | None) -> list[_Listed]:
-    async with database.operating() as connection:
+    async with database.looking() as connection:
         return [_Listed(*row) for row in await connection.execute(_listing(kind, last))]
 
 
