@@ -7,6 +7,7 @@ SELECT tells a current schema.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar, Unpack
 
@@ -22,6 +23,8 @@ from jeeves_journal.stores.models import metadata
 from jeeves_journal.tracebacks import without_locals
 
 T = TypeVar("T")
+
+_LOGGER: Final = logging.getLogger("jeeves_journal")
 
 REVISIONS: Final = ("1_journal_tables", "1_inline_values")
 """Every revision, oldest first."""
@@ -118,14 +121,19 @@ async def ensure_schema(database: Database) -> None:
 async def upgrade_database(database: Database, revision: str = "head") -> None:
     """Bring an open database to a revision; see ``upgrade``."""
     if revision != "head":
-        await run_command(database, "upgrade", revision)
+        await _upgrade(database, revision)
     elif not _is_current(database, await look(database)):
         try:
-            await run_command(database, "upgrade", revision)
+            await _upgrade(database, revision)
         except SchemaError:
             # Newer code may have been faster, and have left a revision that Alembic does not know here.
             if not _is_current(database, await look(database)):
                 raise
+
+
+async def _upgrade(database: Database, revision: str) -> None:
+    await run_command(database, "upgrade", revision)
+    _LOGGER.info("%s: upgraded to revision %s", database.describe(), revision)
 
 
 @without_locals

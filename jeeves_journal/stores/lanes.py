@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import weakref
@@ -26,6 +27,8 @@ from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.stores.dialects import Database, Key, Kind, Row, SessionQuery, SessionRow, Stored, driver_error
 
 T = TypeVar("T")
+
+_LOGGER: Final = logging.getLogger("jeeves_journal")
 
 # Enough to spread one sync over many callers, few enough that the next batch does not wait long behind it.
 _MOST_PER_BATCH: Final = 256
@@ -146,6 +149,7 @@ class Lanes:
         try:
             if not self._database.is_open:
                 await self._database.open(create=not self._database.only_looks)
+                _LOGGER.info("opened %s", self._database.describe())
             await see_to_schema(self._database)
         except BaseException:
             if self._closer is not None and not self._database.is_ready:
@@ -173,6 +177,9 @@ class Lanes:
             except Exception as error:
                 if self.loop.time() + pause > deadline or not self._database.is_passing(driver_error(error)):
                     raise
+                # By its type: what a driver says may quote a value.
+                what = type(driver_error(error)).__name__
+                _LOGGER.info("%s: trying again after %s", self._database.describe(), what)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, _LONGEST_PAUSE)
 
