@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 _LOGGER: Final = logging.getLogger("jeeves_journal")
 
-REVISIONS: Final = ("1_journal_tables", "1_inline_values")
+REVISIONS: Final = ("1_journal_tables", "1_inline_values", "1_time_indexes")
 """Every revision, oldest first."""
 HEAD: Final = REVISIONS[-1]
 
@@ -37,12 +37,15 @@ _UPGRADE: Final = "run `alembic upgrade head` or `jeeves-journal db upgrade`"
 def upgrade(url: str, revision: str = "head", **options: Unpack[StoreOptions]) -> None:
     """Bring the tables of a database to a revision; twelve processes may do so at once.
 
-    A database that newer code has brought further, within the same major revision, is left as it is.
+    A database that newer code has brought further, within the same major revision, is left as it is. On Postgres nobody
+    is kept from reading or writing while an index is built, and the build waits for older transactions of others for as
+    long as the server answers: to give up would throw the work away, and block nobody less. Other upgrades are refused
+    meanwhile. What an interrupted build leaves is built again. On SQLite others read meanwhile, and wait to write.
 
     Raises:
         ConfigurationError: The URL or an option cannot be used, or the user may not create tables.
         SchemaError: There is no such revision, or the database is at another major one.
-        StoreUnavailableError: The database is down or locked.
+        StoreUnavailableError: The database is down or locked, or another upgrade takes longer than ``timeout``.
     """
     _run(url, options, lambda database: upgrade_database(database, revision))
 
@@ -113,7 +116,12 @@ async def ensure_schema(database: Database) -> None:
     state = await look(database)
     is_current = _is_current(database, state)
     if creates and not is_current and not database.only_looks:
-        await upgrade_database(database)
+        try:
+            await upgrade_database(database)
+        except Exception as error:
+            # A user who may not alter the tables may use them: a revision that only adds is needed by nobody.
+            if not (state.has_tables and isinstance(database.translate(error), ConfigurationError)):
+                raise
     elif not state.has_tables:
         raise SchemaError(f"{database.describe()}: the journal's tables are missing", MISSING_TABLES)
 

@@ -43,8 +43,12 @@ async def run_command(database: Database, name: str, revision: str) -> None:
 
     # The database's lock first: whoever waits for another process must not keep this process's other upgrades waiting.
     async with database.migrating() as connection, _alone_in_process():
-        with alembic_errors_as_ours(database):
-            await connection.run_sync(run)
+        database.is_upgrading = True
+        try:
+            with alembic_errors_as_ours(database):
+                await connection.run_sync(run)
+        finally:
+            database.is_upgrading = False
 
 
 def printed_ddl(target: Target) -> str:

@@ -20,7 +20,7 @@ _POSTGRES = {
         FROM pg_constraint WHERE conrelid = {table} AND contype <> 'n'
     """,
     "indexes": """
-        SELECT relname, indisunique, indisprimary, pg_get_indexdef(indexrelid),
+        SELECT relname, indisunique, indisprimary, indisvalid, pg_get_indexdef(indexrelid),
             ARRAY(SELECT collname::text FROM unnest(indcollation) AS wanted JOIN pg_collation ON oid = wanted)
         FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = {table}
     """,

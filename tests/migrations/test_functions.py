@@ -100,8 +100,8 @@ def test_check_names_both_revisions_where_none_was_run(agent_url: str) -> None:
 
 def test_check_names_a_missing_column(url: str) -> None:
     migrations.upgrade(url)
-    query(url, "ALTER TABLE journal_streams DROP COLUMN created_at")
-    with pytest.raises(SchemaError, match="add column journal_streams.created_at"):
+    query(url, "ALTER TABLE journal_streams DROP COLUMN chunks")
+    with pytest.raises(SchemaError, match="add column journal_streams.chunks"):
         migrations.check(url)
 
 
@@ -117,6 +117,13 @@ def test_check_names_a_column_that_was_changed(postgres_url: str) -> None:
     query(postgres_url, "ALTER TABLE journal_steps ALTER value DROP NOT NULL, ALTER created_at TYPE numeric")
     with pytest.raises(SchemaError, match="modify nullable journal_steps.value, modify type journal_steps.created_at"):
         migrations.check(postgres_url)
+
+
+def test_check_names_a_missing_index(url: str) -> None:
+    migrations.upgrade(url)
+    query(url, "DROP INDEX journal_steps_created_at_session_id_idx")
+    with pytest.raises(SchemaError, match="add index journal_steps_created_at_session_id_idx"):
+        migrations.check(url)
 
 
 def test_check_names_an_index_of_someone_elses(url: str) -> None:

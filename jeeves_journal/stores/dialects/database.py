@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, NamedTuple, TypeAlias
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -86,6 +86,8 @@ class Database(ABC):
         self.settings = settings
         self.is_ready = False
         """Whether it is open here and its schema was looked at. Set by who opened it."""
+        self.is_upgrading = False
+        """Whether its schema is being changed from here, for which callers may wait in vain."""
         self.only_looks = False
         """Whether nothing may be created, converted or upgraded by opening it. Set by who made it."""
 
@@ -164,6 +166,9 @@ class Database(ABC):
             translated: JournalError = StoreUnavailableError(
                 f"{self.describe()}: every connection of the engine's pool is in use", "try again, or enlarge the pool"
             )
+        elif isinstance(error, TimeoutError) and self.is_upgrading:
+            what = f"{self.describe()}: the journal's tables are being upgraded, for longer than this call may take"
+            translated = StoreUnavailableError(what, "try again when it is done")
         elif isinstance(error, TimeoutError):
             translated = StoreUnavailableError(
                 f"the database did not answer within {self.settings.timeout:g} s", "try again, or raise timeout"
@@ -188,7 +193,10 @@ def driver_error(error: BaseException) -> BaseException:
     """Return the error of the driver itself under SQLAlchemy's wrappings."""
     while True:
         inner = getattr(error, "orig", None) if isinstance(error, SQLAlchemyError) else None
-        if inner is None and type(error).__module__.startswith("sqlalchemy."):
+        if isinstance(error, PendingRollbackError):
+            # It hides what was under way when the connection was lost: Alembic commits after an error too.
+            inner = error.__context__
+        elif inner is None and type(error).__module__.startswith("sqlalchemy."):
             inner = error.__cause__
         if not isinstance(inner, BaseException):
             return error

@@ -7,10 +7,10 @@ SELECT over two.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import cache
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
 from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
@@ -79,6 +79,9 @@ class Driver(Protocol):
     def terminate(self) -> None: ...
     def is_closed(self) -> bool: ...
     def is_in_transaction(self) -> bool: ...
+
+
+Lease: TypeAlias = Callable[[], AbstractAsyncContextManager[Driver]]
 
 
 class PostgresDatabase(ConnectedDatabase[Driver]):
@@ -173,10 +176,17 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:
-        async with self.connections.lend() as connection:
-            lock = transaction_lock if self.settings.pgbouncer else session_lock
-            async with lock(connection, self.settings.timeout):
+        patience, lend = self.settings.timeout, self.connections.lend
+        if self.settings.pgbouncer:
+            async with self._leases_apart() as lease, transaction_lock(lease, lend, patience) as connection:
                 yield connection
+        else:
+            async with lend() as connection, session_lock(connection, patience):
+                yield connection
+
+    def _leases_apart(self) -> AbstractAsyncContextManager[Lease]:
+        """Surround what needs connections beside the one that is lent."""
+        return nullcontext(self.connections.lease)
 
     def is_passing(self, error: BaseException) -> bool:
         if self._took_writes and is_refused_write(error):

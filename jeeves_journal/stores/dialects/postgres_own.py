@@ -16,7 +16,7 @@ from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
 from jeeves_journal.stores.dialects.database import Row
-from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, seconds_until, terminated
+from jeeves_journal.stores.dialects.postgres import Driver, Lease, PostgresDatabase, seconds_until, terminated
 from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
 from jeeves_journal.stores.dialects.postgres_hosts import Hosts
 from jeeves_journal.stores.dialects.postgres_upgrades import while_answering
@@ -109,6 +109,15 @@ class OwnPostgres(PostgresDatabase):
             for driver in self.connections.forget():
                 driver.terminate()
             raise
+
+    @asynccontextmanager
+    async def _leases_apart(self) -> AsyncGenerator[Lease]:
+        # Not one of those that are counted: of one alone, the one that is lent would be waited for in vain.
+        driver = await self._connect_driver()
+        try:
+            yield lambda: nullcontext(driver)
+        finally:
+            driver.terminate()
 
     async def _connect(self, *, create: bool) -> Connections[Driver]:
         engine = create_async_engine(

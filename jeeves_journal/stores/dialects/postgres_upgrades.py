@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Protocol, cast
 
-from sqlalchemy import Dialect, text
+from sqlalchemy import Connection, Dialect, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from jeeves_journal.errors import StoreUnavailableError
 from jeeves_journal.stores.models import KEEP_INLINE, metadata
@@ -23,12 +23,32 @@ _GRACE: Final = 1.0
 
 # Seconds.
 _BETWEEN_QUESTIONS: Final = 0.5
+_BETWEEN_TRIES: Final = 0.05
+
+_ANOTHER_UPGRADE: Final = (
+    "another upgrade of the database did not end within {patience:g} s",
+    "try again when it is done",
+)
+_NO_SECOND_CONNECTION: Final = (
+    "an upgrade needs two connections at once, and the pooler or pool gave it only one within {patience:g} s",
+    "let it open more, or upgrade past the pooler",
+)
 
 _BOUNDS: Final = "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
 _SET_BOUNDS: Final = (
-    "SELECT set_config('lock_timeout', :lock_timeout, :is_local), "
-    "set_config('statement_timeout', :statement_timeout, :is_local)"
+    "SELECT set_config('lock_timeout', :lock_timeout, false), "
+    "set_config('statement_timeout', :statement_timeout, false)"
 )
+_SET_LOCAL_BOUNDS: Final = (
+    "SELECT set_config('lock_timeout', '{patience:g}s', true), set_config('statement_timeout', '0', true)"
+)
+
+
+class Locking(Protocol):
+    """A connection whose transaction holds the lock."""
+
+    async def execute(self, query: str) -> object: ...
+    async def fetchval(self, query: str) -> Any: ...
 
 
 class Pinged(Protocol):
@@ -47,9 +67,11 @@ async def session_lock(connection: AsyncConnection, patience: float) -> AsyncGen
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             lock_timeout, statement_timeout = (await connection.execute(text(_BOUNDS))).one()
             before = lock_timeout, statement_timeout
-            await _wait_for_lock(connection, "pg_try_advisory_lock", patience)
-            await _set_bounds(connection, f"{patience:g}s", "0", is_local=False)
+            await _wait_for_lock(connection, patience)
+            # What runs outside a transaction keeps nobody waiting, however long it takes.
+            await _set_bounds(connection, "0", "0")
             await connection.commit()
+            _bound_transactions(connection, patience)
             await connection.execution_options(isolation_level="READ COMMITTED")
         yield
         await connection.commit()
@@ -68,7 +90,7 @@ async def _let_go(connection: AsyncConnection, bounds: tuple[str, str], patience
     try:
         async with asyncio.timeout(patience):
             await connection.rollback()
-            await _set_bounds(connection, *bounds, is_local=False)
+            await _set_bounds(connection, *bounds)
             await connection.execute(text(f"SELECT pg_advisory_unlock({_UPGRADE_LOCK})"))
             await connection.commit()
     except Exception:
@@ -77,14 +99,54 @@ async def _let_go(connection: AsyncConnection, bounds: tuple[str, str], patience
 
 
 @asynccontextmanager
-async def transaction_lock(connection: AsyncConnection, patience: float) -> AsyncGenerator[None]:
-    """Hold the upgrade lock for one transaction: PgBouncer gives the next one another server connection."""
-    async with asyncio.timeout(patience + _GRACE):
-        await connection.execution_options(isolation_level="READ COMMITTED")
-        await _wait_for_lock(connection, "pg_try_advisory_xact_lock", patience)
-        await _set_bounds(connection, f"{patience:g}s", "0", is_local=True)
-    yield
-    await connection.commit()
+async def transaction_lock(
+    lease: Callable[[], AbstractAsyncContextManager[Locking]],
+    lend: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+    patience: float,
+) -> AsyncGenerator[AsyncConnection]:
+    """Hold the upgrade lock in a transaction of one connection, and lend another one to work on.
+
+    PgBouncer gives every transaction another server connection, so that no lock outlives one, and an index cannot be
+    built concurrently inside one. The transaction that holds the lock does nothing else, so that nobody waits for it.
+
+    Args:
+        lease: Lends the connection that is to hold the lock.
+        lend: Lends the one to work on.
+        patience: Seconds to wait for another upgrade, and for a connection.
+    """
+    async with AsyncExitStack() as locked:
+        async with _impatiently(patience, *_ANOTHER_UPGRADE):
+            while True:
+                locking = await locked.enter_async_context(lease())
+                await locking.execute("BEGIN")
+                if await locking.fetchval(f"SELECT pg_try_advisory_xact_lock({_UPGRADE_LOCK})"):
+                    break
+                await locking.execute("ROLLBACK")
+                # Given back meanwhile: whoever has the lock needs a second one, maybe of the same pool.
+                await locked.aclose()
+                await asyncio.sleep(_BETWEEN_TRIES)
+        # Not to be ended for being idle: https://www.postgresql.org/docs/current/runtime-config-client.html
+        await locking.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        async with AsyncExitStack() as lent:
+            # Sooner than who asks whether the server answers, and gets no connection either.
+            async with _impatiently(patience / 2, *_NO_SECOND_CONNECTION):
+                connection = await lent.enter_async_context(lend())
+                await connection.execution_options(isolation_level="READ COMMITTED")
+                _bound_transactions(connection, patience)
+                await connection.execute(text("SELECT 1"))
+                await connection.commit()
+            yield connection
+            await connection.commit()
+        await locking.execute("COMMIT")
+
+
+@asynccontextmanager
+async def _impatiently(patience: float, what: str, remedy: str) -> AsyncGenerator[None]:
+    try:
+        async with asyncio.timeout(patience):
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailableError(what.format(patience=patience), remedy) from error
 
 
 @asynccontextmanager
@@ -127,32 +189,39 @@ async def _watch(connect: Callable[[], Awaitable[Pinged]], patience: float, boun
             connection.terminate()
 
 
-async def _set_bounds(
-    connection: AsyncConnection, lock_timeout: str, statement_timeout: str, *, is_local: bool
-) -> None:
-    """Bound how long DDL waits for other users of the tables, and not how long it works."""
-    bounds = {"lock_timeout": lock_timeout, "statement_timeout": statement_timeout, "is_local": is_local}
+async def _set_bounds(connection: AsyncConnection, lock_timeout: str, statement_timeout: str) -> None:
+    bounds = {"lock_timeout": lock_timeout, "statement_timeout": statement_timeout}
     await connection.execute(text(_SET_BOUNDS), bounds)
 
 
-async def _wait_for_lock(connection: AsyncConnection, function: str, patience: float) -> None:
+def _bound_transactions(connection: AsyncConnection, patience: float) -> None:
+    """Bound how long DDL in a transaction waits for other users of the tables, and not how long it works.
+
+    While it waits, nobody else gets at them either.
+    """
+
+    def bound(beginning: Connection) -> None:
+        beginning.exec_driver_sql(_SET_LOCAL_BOUNDS.format(patience=patience))
+
+    event.listen(connection.sync_connection, "begin", bound)
+
+
+async def _wait_for_lock(connection: AsyncConnection, patience: float) -> None:
     """Ask for the upgrade lock again and again.
 
     A statement that blocks on it would hold a snapshot, for which another upgrade's CREATE INDEX CONCURRENTLY would
     wait in turn.
     """
-    try:
-        async with asyncio.timeout(patience):
-            while not await connection.scalar(text(f"SELECT {function}({_UPGRADE_LOCK})")):
-                await connection.rollback()
-                await asyncio.sleep(0.05)
-    except TimeoutError as error:
-        what = f"another upgrade of the database did not end within {patience:g} s"
-        raise StoreUnavailableError(what, "try again when it is done") from error
+    async with _impatiently(patience, *_ANOTHER_UPGRADE):
+        while not await connection.scalar(text(f"SELECT pg_try_advisory_lock({_UPGRADE_LOCK})")):
+            await connection.rollback()
+            await asyncio.sleep(_BETWEEN_TRIES)
 
 
 def rerunnable_ddl() -> list[str]:
-    """Return a statement for each table that makes it where it is missing, also for many who run it at once.
+    """Return a statement for each table that makes it and its indexes, also for many who run it at once.
+
+    A table that is there stays as it is: to build an index on it could keep writers waiting, and is for upgrades.
 
     Looked up and not left to IF NOT EXISTS, which needs the CREATE privilege even where the table is there.
     """
@@ -160,6 +229,8 @@ def rerunnable_ddl() -> list[str]:
     return [
         f"DO $$ BEGIN PERFORM pg_advisory_xact_lock({_UPGRADE_LOCK}); IF to_regclass('{table.name}') IS NULL THEN "
         f"{str(CreateTable(table).compile(dialect=dialect)).strip()}; "
-        f"{KEEP_INLINE.against(table).compile(dialect=dialect)}; END IF; END $$"
+        f"{KEEP_INLINE.against(table).compile(dialect=dialect)}; "
+        + "".join(f"{CreateIndex(index).compile(dialect=dialect)}; " for index in table.indexes)
+        + "END IF; END $$"
         for table in metadata.sorted_tables
     ]

@@ -19,10 +19,11 @@ import aiosqlite
 from sqlalchemy import Dialect, StaticPool
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from jeeves_journal.errors import JournalError
+from jeeves_journal.errors import JournalError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
@@ -33,8 +34,9 @@ from jeeves_journal.stores.dialects.database import (
     SchemaState,
     SessionRow,
     Stored,
+    driver_error,
 )
-from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain
+from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain, is_busy
 from jeeves_journal.stores.dialects.sqlite_thread import on_thread
 from jeeves_journal.stores.statements import (
     KINDS,
@@ -106,8 +108,18 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
         async with self.connections.lease() as driver:
             return await self._run(driver, look)
 
-    def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self.operating()
+    @asynccontextmanager
+    async def migrating(self) -> AsyncGenerator[AsyncConnection]:
+        has_lock = False
+        try:
+            async with self.operating() as connection:
+                has_lock = True
+                yield connection
+        except OperationalError as error:
+            if has_lock or not is_busy(driver_error(error)):
+                raise
+            what = f"{self.describe()}: another process is upgrading it, or writes to it without a pause"
+            raise StoreUnavailableError(what, "try again when it is done") from error
 
     def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._transaction("BEGIN")

@@ -66,3 +66,9 @@ def explain(error: BaseException, where: str) -> JournalError:
             kind, what, remedy = _CODES[code]
             return kind(f"{where}: {what}", remedy)
     return unforeseen(error)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Return whether a lock was not to be had."""
+    # The low byte is the primary code. SQLite answers some BUSY without asking its busy handler.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

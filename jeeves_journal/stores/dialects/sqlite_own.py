@@ -24,6 +24,7 @@ from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
 from jeeves_journal.stores.dialects.database import Key, Stored
 from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
+from jeeves_journal.stores.dialects.sqlite_errors import is_busy
 from jeeves_journal.stores.dialects.sqlite_file import OpenFiles, holds_no_more_files, prepare_file
 from jeeves_journal.stores.dialects.sqlite_log import open_all_files, start_log_anew
 from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
@@ -102,7 +103,7 @@ class OwnSqlite(SqliteDatabase):
             try:
                 return work(connection)
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > deadline:
+                if not is_busy(error) or time.monotonic() > deadline:
                     raise
             # There is nothing to wait on but time: the lock is the file system's.
             time.sleep(_BETWEEN_TRIES)
@@ -249,8 +250,3 @@ def _set_up(connection: Any, record: object) -> None:
         if _LEAVES_OPEN:
             connection.close()
         raise
-
-
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    # The low byte is the primary code. SQLite answers some BUSY without asking its busy handler.
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
