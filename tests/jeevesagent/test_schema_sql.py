@@ -94,3 +94,17 @@ async def test_a_user_who_may_not_create_tables_may_run_it_where_they_are(migrat
         async with JournalStore.from_url(url) as store:
             await put_one(store)
             assert await store.get_stream("s", "stream") == [1]
+
+
+async def test_tables_that_are_there_get_no_index_that_writers_would_wait_for(postgres_url: str) -> None:
+    async with their_store(postgres_url) as store:
+        await put_one(store)
+    await run_schema_sql(postgres_url)
+    assert execute(postgres_url, "SELECT 1 FROM pg_indexes WHERE indexname LIKE 'journal_%_idx'") == []
+    await asyncio.to_thread(migrations.upgrade, postgres_url)
+    await asyncio.to_thread(migrations.check, postgres_url)
+
+
+async def test_tables_that_it_made_are_indexed_by_time(postgres_url: str) -> None:
+    await run_schema_sql(postgres_url)
+    assert len(execute(postgres_url, "SELECT 1 FROM pg_indexes WHERE indexname LIKE 'journal_%_idx'")) == 2

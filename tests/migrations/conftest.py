@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.migrations import jeeves_agent
+from tests.migrations.builds import fill
 
 
 @pytest.fixture
@@ -40,3 +41,10 @@ def agent_sqlite_url(sqlite_url: str) -> str:
     """The URL of a SQLite database with JeevesAgent's tables and rows."""
     jeeves_agent.record_runs(sqlite_url)
     return sqlite_url
+
+
+@pytest.fixture
+def filled_postgres_url(postgres_url: str) -> str:
+    """The URL of a Postgres database whose tables hold a few rows, and are not indexed by time yet."""
+    fill(postgres_url, 100)
+    return postgres_url

@@ -42,6 +42,16 @@ def run_script(url: str, script: str) -> None:
         run_apart(_on_postgres(url, lambda connection: connection.execute(script)))
 
 
+def run_one_by_one(url: str, statements: Iterable[str]) -> None:
+    """Run Postgres statements one by one on one connection, as psql does."""
+
+    async def run(connection: Any) -> None:
+        for statement in statements:
+            await connection.execute(statement)
+
+    run_apart(_on_postgres(url, run))
+
+
 async def _on_postgres(url: str, work: Any) -> Any:
     connection = await asyncpg.connect(url.partition("?")[0])
     try:

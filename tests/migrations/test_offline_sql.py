@@ -14,6 +14,7 @@ from tests.migrations.databases import (
     VERSION_TABLE,
     revision_of,
     rows_of,
+    run_one_by_one,
     run_script,
     table_names,
 )
@@ -111,3 +112,19 @@ def test_it_makes_no_file(sqlite_url: str, tmp_path: Path) -> None:
 def test_what_cannot_be_printed_is_a_configuration_error(url: str, options: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         migrations.sql(url, **options)
+
+
+def test_from_the_revision_before_it_keeps_no_writer_waiting(postgres_url: str) -> None:
+    migrations.upgrade(postgres_url, "1_inline_values")
+    printed = alembic_succeeds("upgrade", "1_inline_values:head", "--sql", url=postgres_url)
+    assert printed.count("CREATE INDEX CONCURRENTLY IF NOT EXISTS journal_") == 2
+    # As psql does, which sends one statement at a time.
+    statements = [statement for statement in printed.split(";") if statement.strip()]
+    run_one_by_one(postgres_url, statements)
+    migrations.check(postgres_url)
+
+
+def test_from_the_revision_before_it_can_be_run_on_sqlite(sqlite_url: str) -> None:
+    migrations.upgrade(sqlite_url, "1_inline_values")
+    run_script(sqlite_url, alembic_succeeds("upgrade", "1_inline_values:head", "--sql", url=sqlite_url))
+    migrations.check(sqlite_url)

@@ -93,3 +93,21 @@ def test_jeeves_agents_tables_cannot_be_upgraded_without_the_privilege(guest_url
     with pytest.raises(ConfigurationError, match="lacks a privilege"):
         migrations.upgrade(guest_url)
     assert VERSION_TABLE not in table_names(postgres_url)
+
+
+@pytest.mark.parametrize("use", [by_first_use, by_create_tables])
+def test_tables_that_lack_a_revision_that_only_adds_need_no_privilege_to_be_used(
+    use: Callable[[str], None], guest_url: str, postgres_url: str
+) -> None:
+    migrations.upgrade(postgres_url, "1_inline_values")
+    use(guest_url)
+    assert revision_of(postgres_url) == "1_inline_values"
+
+
+def test_tables_that_lack_a_revision_cannot_be_upgraded_without_the_privilege(
+    guest_url: str, postgres_url: str
+) -> None:
+    migrations.upgrade(postgres_url, "1_inline_values")
+    with pytest.raises(ConfigurationError, match="lacks a privilege"):
+        migrations.upgrade(guest_url)
+    assert revision_of(postgres_url) == "1_inline_values"

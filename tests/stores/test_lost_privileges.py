@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from jeeves_journal import SqliteJournalStore
+from jeeves_journal import SqliteJournalStore, migrations
 from jeeves_journal.testing.calls import recorded
 from tests.stores.processes import BECOME_NOBODY, give_to_nobody, open_folder, printed_by
 
@@ -111,3 +112,15 @@ def test_a_file_in_a_folder_that_may_not_be_entered(folder: Path):
     (folder / "closed").mkdir(0o000)
     for line in printed_by(TRY, folder / "closed" / "journal.db").splitlines():
         assert "ConfigurationError" in line
+
+
+@pytest.mark.parametrize("revision", ["1_inline_values", "head"])
+async def test_a_read_only_file_is_read_whatever_revision_that_only_adds_it_lacks(folder: Path, revision: str):
+    path = folder / "journal.db"
+    await asyncio.to_thread(migrations.upgrade, f"sqlite:///{path}", revision)
+    async with SqliteJournalStore(path, create_tables=False) as store:
+        await store.put_step("s", "n", "kept")
+    folder.chmod(0o777)
+    path.chmod(0o444)
+    get, *_ = printed_by(TRY, path).splitlines()
+    assert get == "get_step returned kept"
