@@ -131,13 +131,23 @@ async def transaction_lock(
             # Sooner than who asks whether the server answers, and gets no connection either.
             async with _impatiently(patience / 2, *_NO_SECOND_CONNECTION):
                 connection = await lent.enter_async_context(lend())
-                await connection.execution_options(isolation_level="READ COMMITTED")
-                _bound_transactions(connection, patience)
-                await connection.execute(text("SELECT 1"))
-                await connection.commit()
+                await _see_that_it_is_served(connection)
+            await connection.execution_options(isolation_level="READ COMMITTED")
+            _bound_transactions(connection, patience)
             yield connection
             await connection.commit()
         await locking.execute("COMMIT")
+
+
+async def _see_that_it_is_served(connection: AsyncConnection) -> None:
+    """Wait until the pooler has a connection to the server for this one."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    try:
+        await driver.execute("SELECT 1")
+    except asyncio.CancelledError:
+        # SQLAlchemy 2.0 would say goodbye, and that waits in the same queue.
+        driver.terminate()
+        raise
 
 
 @asynccontextmanager
