@@ -102,7 +102,10 @@ def pgbouncer(program: str, url: str, *, connections: int) -> Iterator[str]:
 
 def server_connections(url: str) -> int:
     """Return how many connections to the server it holds, by asking the server."""
-    query = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    query = (
+        "SELECT count(*) AS n FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
     count: int = execute(url, query)[0]["n"]
     return count
 

@@ -34,7 +34,11 @@ def database_of(url: str) -> str:
 
 def backends(url: str) -> list[int]:
     """Return the process ids of the database's other connections."""
-    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    # Autovacuum's workers are listed with the database that they are at work in.
+    query = (
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
     return [row["pid"] for row in execute(url, query)]
 
 
@@ -174,7 +178,8 @@ async def most_backends(url: str, work: Callable[[], asyncio.Future[object]]) ->
         future, most = work(), 0
         while not future.done():
             query = (
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
             most = max(most, await watcher.fetchval(query))
         await future

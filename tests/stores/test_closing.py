@@ -15,8 +15,8 @@ import pytest
 
 from jeeves_journal import ConfigurationError, JournalStore, SQLAlchemyJournalStore, StoreClosedError
 from jeeves_journal.testing.calls import recorded
-from tests.servers.postgres import execute
 from tests.stores.engines import url_of
+from tests.stores.servers import backends
 
 pytestmark = pytest.mark.anyio
 
@@ -187,11 +187,10 @@ async def test_a_postgres_store_that_is_dropped_unclosed_in_a_live_loop_lets_go_
 ):
     store = JournalStore.from_url(migrated_postgres_url, timeout=0.5)
     await asyncio.gather(store.put_step("s", "n", 1), store.get_steps("s"))
-    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         del store
-        assert await is_eventually(lambda: gc.collect() >= 0 and not execute(migrated_postgres_url, query))
+        assert await is_eventually(lambda: gc.collect() >= 0 and not backends(migrated_postgres_url))
     assert len(warned) <= 1
 
 

@@ -93,3 +93,32 @@ def test_a_fatal_error_in_the_body_lets_the_process_end(lasting_url: str):
     asyncio.run(fail())
     """
     assert run_python(script, lasting_url, timeout=30).returncode == 3
+
+
+INTERRUPTED = """
+    import asyncio, gc, sys
+    from pathlib import Path
+    from threading import enumerate
+    from jeeves_journal import JournalStore
+
+    async def main(turns):
+        store = JournalStore.from_url(sys.argv[1])
+        await asyncio.gather(*(call for _ in range(9) for call in (store.put_step("s", "n", 1), store.get_steps("s"))))
+        closing = asyncio.ensure_future(store.aclose())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    for turns in range(0, 30, 3):
+        asyncio.run(main(turns))
+        gc.collect()
+    for thread in enumerate():
+        if thread.daemon:
+            thread.join(5)
+    print([path.name for path in Path("/proc/self/fd").iterdir() if "journal.db" in str(path.resolve())])
+"""
+
+
+def test_a_closing_that_the_end_of_the_loop_interrupts_leaves_no_file_open(tmp_path: Path):
+    done = run_python(INTERRUPTED, f"sqlite:///{tmp_path}/journal.db", flags=DEV)
+    said = [line for line in complaints(done.stderr) if not line.startswith("Executing <")]
+    assert (done.returncode, done.stdout, said) == (0, "[]\n", [])

@@ -39,14 +39,20 @@ class ConnectedDatabase(Database, Generic[Driver]):
     async def close(self) -> None:
         self.is_ready = False
         connections, self._connections = self._connections, None
-        if connections is not None:
+        if connections is None:
+            return
+        try:
             await connections.close()
+        except BaseException:
+            # The end of an event loop interrupts every task in it, this one and those that it waits for.
+            self._abandon(connections)
+            raise
 
     def abandon(self) -> None:
         self.is_ready = False
         connections, self._connections = self._connections, None
-        for driver in connections.forget() if connections is not None else []:
-            self._abandon_driver(driver)
+        if connections is not None:
+            self._abandon(connections)
 
     async def finish(self) -> None:
         """Do nothing: connections do not outlive an event loop."""
@@ -54,6 +60,10 @@ class ConnectedDatabase(Database, Generic[Driver]):
     @abstractmethod
     async def _connect(self, *, create: bool) -> Connections[Driver]:
         """Return where connections come from; see ``open``."""
+
+    def _abandon(self, connections: Connections[Driver]) -> None:
+        for driver in connections.forget():
+            self._abandon_driver(driver)
 
     def _abandon_driver(self, driver: Driver) -> None:
         """Let go of a connection whose event loop is gone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -62,39 +62,6 @@ class EngineConnections(Connections[Driver]):
         self._terminated = terminated
         self._timeout = timeout
 
-    async def _connected(self) -> _Lease[Driver]:
-        """Return a new connection of the engine.
-
-        Connecting is not interrupted at once: a driver that is cancelled on the way loses the connection that it has
-        half made, and nobody closes it.
-        """
-        connecting = asyncio.ensure_future(self._start())
-        try:
-            return await asyncio.shield(connecting)
-        except asyncio.CancelledError:
-            try:
-                await _end(connecting)
-            finally:
-                if not connecting.cancelled() and connecting.exception() is None:
-                    await self._close(connecting.result())
-            raise
-
-    async def _start(self) -> _Lease[Driver]:
-        # SQLAlchemy asks a few things of its own over the first connection, and waits for the answers without a bound.
-        async with asyncio.timeout(self._timeout):
-            connection = await self._engine.connect()
-            return _Lease(connection, await _driver_of(connection))
-
-    async def _close(self, lease: _Lease[Driver]) -> None:
-        """Close a connection, or terminate it where nobody answers to that."""
-        closing = asyncio.ensure_future(lease.connection.close())
-        try:
-            await asyncio.wait([closing], timeout=_PATIENCE)
-        finally:
-            if not closing.done():
-                self._terminated(lease.driver, asyncio.CancelledError())
-            await _end(closing)
-
 
 class KeptConnections(EngineConnections[Driver]):
     """Connections of the store's own engine, kept between calls.
@@ -107,6 +74,7 @@ class KeptConnections(EngineConnections[Driver]):
         self,
         engine: AsyncEngine,
         terminated: Callable[[Driver, BaseException], bool],
+        end: Callable[[Driver], Coroutine[Any, Any, object]],
         *,
         timeout: float,
         keep: int,
@@ -118,12 +86,14 @@ class KeptConnections(EngineConnections[Driver]):
         Args:
             engine: See ``EngineConnections``.
             terminated: See ``EngineConnections``.
+            end: Closes a driver's connection.
             timeout: See ``EngineConnections``.
             keep: How many connections are kept while nobody uses them.
             most: How many may be in use at once. Who comes later waits.
             prepare: Sets up a connection that is about to be kept.
         """
         super().__init__(engine, terminated, timeout=timeout)
+        self._end = end
         self._keep = keep
         self._most = most
         self._prepare = prepare
@@ -177,7 +147,9 @@ class KeptConnections(EngineConnections[Driver]):
 
     async def close(self) -> None:
         while self._idle:
-            await self._close(self._idle.pop())
+            # Kept until it is closed, so that an interruption leaves it to be forgotten.
+            await self._close(self._idle[-1])
+            self._idle.pop()
         await self._engine.dispose()
 
     def forget(self) -> list[Driver]:
@@ -188,11 +160,44 @@ class KeptConnections(EngineConnections[Driver]):
         self._in_use -= 1
         self._free.release()
 
+    async def _connected(self) -> _Lease[Driver]:
+        """Return a new connection of the engine.
+
+        Connecting is not interrupted at once: a driver that is cancelled on the way loses the connection that it has
+        half made, and nobody closes it.
+        """
+        connecting = asyncio.ensure_future(self._start())
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            try:
+                await _end(connecting)
+            finally:
+                if not connecting.cancelled() and connecting.exception() is None:
+                    await self._close(connecting.result())
+            raise
+
+    async def _start(self) -> _Lease[Driver]:
+        # SQLAlchemy asks a few things of its own over the first connection, and waits for the answers without a bound.
+        async with asyncio.timeout(self._timeout):
+            connection = await self._engine.connect()
+            return _Lease(connection, await _driver_of(connection))
+
+    async def _close(self, lease: _Lease[Driver]) -> None:
+        """Close a connection, or terminate it where nobody answers to that."""
+        _detach(lease.connection)
+        closing = asyncio.ensure_future(self._end(lease.driver))
+        try:
+            await asyncio.wait([closing], timeout=_PATIENCE)
+        finally:
+            if not closing.done():
+                self._terminated(lease.driver, asyncio.CancelledError())
+            await _end(closing)
+
     async def _open(self) -> _Lease[Driver]:
         lease = await self._connected()
-        if lease.connection.sync_connection is not None:
-            # The pool would complain about a connection that is still lent when a store is never closed.
-            lease.connection.sync_connection.detach()
+        # The pool would complain about a connection that is still lent when a store is never closed.
+        _detach(lease.connection)
         if self._prepare is not None:
             try:
                 await self._prepare(lease.driver)
@@ -260,6 +265,12 @@ async def _end(work: asyncio.Future[Any]) -> None:
     impatient.cancel()
     if cancelled is not None:
         raise cancelled
+
+
+def _detach(connection: AsyncConnection) -> None:
+    """Take a connection from SQLAlchemy's pool."""
+    if connection.sync_connection is not None and not connection.sync_connection.connection.is_detached:
+        connection.sync_connection.detach()
 
 
 async def _driver_of(connection: AsyncConnection) -> Any:

@@ -129,7 +129,8 @@ class OwnPostgres(PostgresDatabase):
         )
         most = self.settings.pool_size + self.settings.max_overflow
         timeout = self.settings.timeout
-        return KeptConnections(engine, self._terminated, timeout=timeout, keep=self.settings.pool_size, most=most)
+        keep = self.settings.pool_size
+        return KeptConnections(engine, self._terminated, _end, timeout=timeout, keep=keep, most=most)
 
     async def _connect_driver(self) -> Driver:
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
@@ -182,6 +183,12 @@ class OwnPostgres(PostgresDatabase):
         if starts_in_time and not self.settings.pgbouncer:
             return nullcontext()
         return super()._durable_transaction(driver, deadline)
+
+
+async def _end(driver: Driver) -> None:
+    # Whatever was recorded is durable by now.
+    with suppress(Exception):
+        await driver.close()
 
 
 def _terminate_unless_connected(driver: Driver, connecting: asyncio.Task[Any]) -> None:

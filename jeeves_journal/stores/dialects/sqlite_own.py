@@ -28,7 +28,7 @@ from jeeves_journal.stores.dialects.sqlite_errors import is_busy
 from jeeves_journal.stores.dialects.sqlite_file import OpenFiles, holds_no_more_files, prepare_file
 from jeeves_journal.stores.dialects.sqlite_log import open_all_files, start_log_anew
 from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
-from jeeves_journal.stores.dialects.sqlite_thread import connect_driver, on_thread
+from jeeves_journal.stores.dialects.sqlite_thread import connect_driver, end, on_thread
 from jeeves_journal.stores.dialects.sqlite_versions import warn_of_wal_reset_bug
 
 T = TypeVar("T")
@@ -79,7 +79,9 @@ class OwnSqlite(SqliteDatabase):
 
     def _kept(self, engine: AsyncEngine, most: int) -> KeptConnections[aiosqlite.Connection]:
         timeout = self.settings.timeout
-        return KeptConnections(engine, never_terminated, timeout=timeout, keep=most, most=most, prepare=self._prepare)
+        return KeptConnections(
+            engine, never_terminated, end, timeout=timeout, keep=most, most=most, prepare=self._prepare
+        )
 
     async def _prepare(self, driver: aiosqlite.Connection) -> None:
         # Its work is done patiently: SQLite's busy handler is of no use any more.
@@ -150,7 +152,7 @@ class SqliteFile(OwnSqlite):
             try:
                 async with connections.lease() as driver:
                     await self._run(driver, self._use_wal)
-                    self._quick = await self._run(driver, lambda _: QuickReader(self.path))
+                    await self._run(driver, self._open_quick)
                 if self._files is None or self._files.database != expected:
                     what = f"{self.describe()} was deleted or replaced while it was opened"
                     raise StoreUnavailableError(what, "try again")
@@ -176,6 +178,10 @@ class SqliteFile(OwnSqlite):
     def abandon(self) -> None:
         self._close_quick()
         super().abandon()
+
+    def _open_quick(self, _connection: sqlite3.Connection) -> None:
+        # Kept by its thread: whoever waits for it may be cancelled, and would not have it to close.
+        self._quick = QuickReader(self.path)
 
     def _close_quick(self) -> None:
         quick, self._quick = self._quick, None

@@ -60,6 +60,26 @@ async def on_thread(driver: aiosqlite.Connection, work: Callable[[sqlite3.Connec
         del outcome
 
 
+async def end(driver: aiosqlite.Connection) -> None:
+    """Close a connection and end its thread. Whoever is cancelled does not wait for it; it happens all the same.
+
+    aiosqlite's own closing that is interrupted half-way waits for the thread a second time, and without an end.
+    """
+    private: Any = driver
+    raw: sqlite3.Connection | None = private._connection
+    if raw is None or not private._running:
+        return
+    outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def close_and_stop(connection: sqlite3.Connection) -> None:
+        connection.close()
+        # From here, where no event loop runs that it could report to.
+        private.stop()
+
+    private._tx.put_nowait((None, _Job(close_and_stop, raw, outcome)))
+    await outcome
+
+
 class _Outcome(asyncio.Future[T]):
     """What comes of a job. A task that waits for it is cancelled when it is there, and not before."""
 
@@ -82,9 +102,9 @@ class _Job(Generic[T]):
     __slots__ = ("_parts",)
 
     def __init__(
-        self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection, outcome: _Outcome[T]
+        self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection, outcome: asyncio.Future[T]
     ) -> None:
-        self._parts: tuple[Callable[[sqlite3.Connection], T], sqlite3.Connection, _Outcome[T]] | None
+        self._parts: tuple[Callable[[sqlite3.Connection], T], sqlite3.Connection, asyncio.Future[T]] | None
         self._parts = work, connection, outcome
 
     def __call__(self) -> None:
