@@ -7,7 +7,7 @@ and written, unless they were put again meanwhile. Whoever is interrupted begins
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Final, NamedTuple, cast
 
@@ -44,8 +44,11 @@ class _Rewritten(NamedTuple):
     after: bytes
 
 
-async def reseal(lanes: Lanes, database: Database, resealer: Resealer, progress: Callable[[int], object]) -> Resealed:
-    """Bring all records up to date; see ``SQLAlchemyJournalStore.reseal``."""
+async def reseal(lanes: Lanes, database: Database, resealer: Resealer) -> AsyncGenerator[Resealed]:
+    """Bring all records up to date, page by page, and say what came of it so far.
+
+    See ``SQLAlchemyJournalStore.reseal``.
+    """
     looked_at, resealed = 0, 0
     for kind in KINDS:
         last: _Listed | None = None
@@ -55,8 +58,7 @@ async def reseal(lanes: Lanes, database: Database, resealer: Resealer, progress:
                 resealed += await lanes.attempt(partial(_write, database, rewritten))
             last = page[-1]
             looked_at += len(page)
-            progress(looked_at)
-    return resealer.summary(looked_at, resealed)
+            yield resealer.summary(looked_at, resealed)
 
 
 async def _listed(database: Database, kind: Kind, last: _Listed | None) -> list[_Listed]:
