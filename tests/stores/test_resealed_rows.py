@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+import threading
 import traceback
 from collections.abc import Iterator
 from decimal import Decimal
@@ -42,6 +44,27 @@ class Overtaken(PickleCodec):
         for rows in self._puts:
             rows.run("UPDATE journal_steps SET created_at = created_at + ?", [(1.0,)])
         return super().loads(payload)
+
+
+class Served(PickleCodec):
+    """Reads a value once the event loop has answered."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def loads(self, payload: bytes | memoryview) -> Any:
+        answered = threading.Event()
+        self._loop.call_soon_threadsafe(answered.set)
+        assert answered.wait(timeout=10)
+        return super().loads(payload)
+
+
+async def test_others_are_served_while_a_value_is_read(rows: Rows) -> None:
+    async with JournalStore.from_url(rows.url) as store:
+        await store.put_step("run", "step", 1)
+    async with JournalStore.from_url(rows.url, codec="json") as store:
+        done = await store.reseal(from_codec=Served(asyncio.get_running_loop()))
+    assert (done.resealed, done.refusals) == (1, ())
 
 
 async def test_a_value_put_again_with_the_same_bytes_is_not_sealed_for_its_earlier_time(rows: Rows) -> None:

@@ -19,7 +19,7 @@ from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
 from jeeves_journal.codecs.footer import FOOTER_BYTES
 from jeeves_journal.errors import DecodeError
 from jeeves_journal.records import Resealed
-from jeeves_journal.stores.dialects import Database, Key
+from jeeves_journal.stores.dialects import Database, Key, Stored
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
 
@@ -102,6 +102,11 @@ def _in_parts(rows: list[_Listed]) -> Iterator[list[_Listed]]:
 async def _made_anew(lanes: Lanes, resealer: Resealer, kind: Kind, rows: list[_Listed]) -> list[_Rewritten]:
     keys = list(_keys(kind, rows, resealer))
     records = await asyncio.gather(*(lanes.reads.submit(key) for key in keys))
+    # To look through the pickle of a large row takes seconds, in which others want to read and write.
+    return await asyncio.to_thread(_renewed, resealer, keys, records)
+
+
+def _renewed(resealer: Resealer, keys: list[Key], records: list[Stored | None]) -> list[_Rewritten]:
     rewritten = list[_Rewritten]()
     for key, record in zip(keys, records, strict=True):
         # Deleted meanwhile.
