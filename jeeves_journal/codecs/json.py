@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, time
+from datetime import datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
 from functools import cache, cached_property
 from importlib.util import find_spec
 from inspect import signature
@@ -179,20 +180,28 @@ def _is_same(value: Any, other: Any) -> bool:
     if issubclass(kind, Mapping):
         return _is_same(list(value), list(other)) and all(_is_same(value[key], other[key]) for key in value)
     if issubclass(kind, datetime | time):
-        return (value.isoformat(), value.fold) == (other.isoformat(), other.fold) and _is_a_plain_zone(value)
+        return (value.isoformat(), value.fold) == (other.isoformat(), other.fold) and _is_only_an_offset(value.tzinfo)
+    # By their texts too: 0.0 equals -0.0, and Decimal("1.0") equals Decimal("1.00").
+    if issubclass(kind, float | Decimal):
+        return bool(value == other) and repr(value) == repr(other)
     return bool(value == other) and _is_same(_fields(value), _fields(other))
 
 
-def _is_a_plain_zone(value: datetime | time) -> bool:
-    # A zone whose offset depends on the day would come back as the offset that it had on this one.
-    zone = value.tzinfo
-    return zone is None or zone.utcoffset(None) is not None
+def _is_only_an_offset(zone: tzinfo | None) -> bool:
+    """Return whether a zone has neither a name nor rules, which would be lost: ``ZoneInfo`` has them, UTC's too."""
+    if zone is None:
+        return True
+    # Pydantic makes offsets of a class of its own.
+    if _kind(zone).__module__.partition(".")[0] == "pydantic_core":
+        return True
+    return _kind(zone) is timezone and zone.tzname(None) == timezone(zone.utcoffset(None) or timedelta()).tzname(None)
 
 
 def _fields(value: Any) -> list[tuple[str, Any]]:
     """Return what an object holds, as far as it can be told."""
     kind = _kind(value)
     names: set[str] = set(getattr(kind, "__struct_fields__", ()))
+    names.update(field.name for field in getattr(kind, "__attrs_attrs__", ()))
     if dataclasses.is_dataclass(value):
         names.update(field.name for field in dataclasses.fields(value))
     if _is_model(kind):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+import attrs
 import msgspec
 import pydantic
 import pytest
@@ -30,6 +32,27 @@ class Point:
 
 class Measure(msgspec.Struct):
     width: float
+
+
+@attrs.define
+class Weight:
+    grams: float
+    note: str = attrs.field(default="", eq=False)
+
+
+class Rounding(pydantic.BaseModel):
+    price: Decimal
+    change: float
+
+    @pydantic.field_validator("price")
+    @classmethod
+    def _to_cents(cls, price: Decimal) -> Decimal:
+        return price.quantize(Decimal("0.01"))
+
+    @pydantic.field_validator("change")
+    @classmethod
+    def _without_minus_zero(cls, change: float) -> float:
+        return change + 0.0
 
 
 class Samples(pydantic.BaseModel):
@@ -65,7 +88,7 @@ class Strict(pydantic.BaseModel):
     at: datetime
 
 
-TYPES = [Prices, Point, Measure, Samples, Aliased, SerialisedByAlias, Computing, Strict, set[float]]
+TYPES = [Prices, Point, Measure, Weight, Rounding, Samples, Aliased, SerialisedByAlias, Computing, Strict, set[float]]
 
 
 def beside_its_fields() -> Point:
@@ -92,6 +115,8 @@ def computed() -> list[Any]:
         {1.0, 2.5},
         Prices({1.0: 2}),
         Measure(1.0),
+        Weight(1.0, "n"),
+        Rounding(price=Decimal("1.1"), change=-1.0),
         Samples(seen={1.0}),
         Aliased(orderId=1),
         SerialisedByAlias(orderId=1),
@@ -113,6 +138,9 @@ def test_it_comes_back(value: Any) -> None:
         {1},
         Prices({1: 2}),
         Measure(1),
+        Weight(1),
+        Rounding.model_construct(price=Decimal("1.1"), change=1.0),
+        Rounding.model_construct(price=Decimal("1.10"), change=-0.0),
         Samples.model_construct(seen={1}),
         with_a_note(1.0),
         with_a_note("n"),
