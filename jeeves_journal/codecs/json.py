@@ -142,8 +142,8 @@ def _is_model(kind: Any) -> bool:
 def _dump_model(value: Any) -> Any:
     if not _is_model(type(value)):
         raise TypeError(f"msgspec does not know {type(value).__qualname__}")
-    # By the fields' own names, and without what is computed of them: that is what comes back.
-    return value.model_dump(mode="json", by_alias=False, round_trip=True)
+    # By the fields' own names, and without what is computed of them: that is what comes back. Its warnings show values.
+    return value.model_dump(mode="json", by_alias=False, round_trip=True, warnings=False)
 
 
 def _load_model(kind: Any, fields: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -151,6 +152,14 @@ def test_it_comes_back(value: Any) -> None:
 def test_it_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="the value would come back different"):
         JSONCodec(TYPES).dumps(value)
+
+
+def test_what_pydantic_has_to_say_of_a_value_is_not_said() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(TypeError, match="would come back different"):
+            JSONCodec(TYPES).dumps(Aliased.model_construct(order_id=1.0))
+    assert said == []
 
 
 class OfAnOlderPydantic(pydantic.BaseModel):
