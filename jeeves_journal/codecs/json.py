@@ -10,9 +10,12 @@ from decimal import Decimal
 from functools import cache, cached_property
 from importlib.util import find_spec
 from inspect import signature
-from typing import Any, Final, cast, get_origin
+from typing import Any, Final, ParamSpec, TypeVar, cast, get_origin
 
 from jeeves_journal.errors import ConfigurationError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _TAG: Final = "$type"
 _VALUE: Final = "$value"
@@ -50,16 +53,11 @@ class JSONCodec:
         """Return a value's JSON.
 
         Raises:
-            TypeError: It would not come back as what it is.
+            TypeError: It would come back different.
+            ValueError: It has no JSON, or would not come back.
         """
-        payload = json.dumps(
-            self._tagged(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
-        ).encode()
-        try:
-            comes_back = _is_same(value, self.loads(payload))
-        except Exception as error:
-            raise TypeError("the value would not come back") from error
-        if not comes_back:
+        payload = _quietly(_json_of, self._tagged(value))
+        if not _quietly(lambda: _is_same(value, self.loads(payload))):
             raise TypeError("the value would come back different")
         return payload
 
@@ -69,7 +67,7 @@ class JSONCodec:
         Raises:
             ValueError: It is none, or names a type that is not among those given.
         """
-        return self._untagged(json.loads(bytes(payload)))
+        return self._untagged(_quietly(json.loads, bytes(payload)))
 
     def _allow(self, kind: Any) -> None:
         if find_spec("msgspec") is None:
@@ -107,7 +105,7 @@ class JSONCodec:
             return {_TAG: name, _VALUE: [self._tagged(each) for each in value]}
         from msgspec import to_builtins
 
-        return {_TAG: name, _VALUE: to_builtins(value, str_keys=True, enc_hook=_dump_model)}
+        return {_TAG: name, _VALUE: _quietly(to_builtins, value, str_keys=True, enc_hook=_dump_model)}
 
     def _untagged(self, value: Any) -> Any:
         kind = _kind(value)
@@ -128,7 +126,26 @@ class JSONCodec:
             return collect(map(self._untagged, value[_VALUE]))
         from msgspec import convert
 
-        return convert(value[_VALUE], allowed, str_keys=True, dec_hook=_load_model)
+        return _quietly(convert, value[_VALUE], allowed, str_keys=True, dec_hook=_load_model)
+
+
+def _json_of(tagged: Any) -> bytes:
+    made = json.dumps(tagged, ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False)
+    return made.encode()
+
+
+def _quietly(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function and pass on only the kind of what it raises: Pydantic, msgspec and Unicode's errors show values.
+
+    Raises:
+        ValueError: It raised something.
+    """
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        kind = type(error).__name__
+    # Out here, so that the other one is not its context.
+    raise ValueError(kind)
 
 
 def _kind(value: object) -> type[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import json
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +16,13 @@ import msgspec
 import pydantic
 import pytest
 
-from jeeves_journal import JSONCodec
+from jeeves_journal import DecodeError, EncodeError, JSONCodec
+from jeeves_journal.codecs import Place, record_codec
+from jeeves_journal.options import Settings
+from jeeves_journal.tracebacks import without_locals
+from tests.faults.showing import shown_of
+
+HERE = Place("step", "run", "step", 1.5)
 
 
 @dataclass
@@ -160,6 +168,58 @@ def test_what_pydantic_has_to_say_of_a_value_is_not_said() -> None:
         with pytest.raises(TypeError, match="would come back different"):
             JSONCodec(TYPES).dumps(Aliased.model_construct(order_id=1.0))
     assert said == []
+
+
+SECRET = "hunter2"
+
+
+class Word(enum.Enum):
+    YES = "yes"
+
+
+@dataclass
+class Said:
+    word: Word
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Aliased.model_construct(order_id=SECRET),
+        Said(SECRET),  # type: ignore[arg-type]
+        f"{SECRET}\ud800",
+        {SECRET: [float("nan")]},
+        {SECRET: object()},
+    ],
+    ids=ascii,
+)
+def test_why_a_value_is_refused_does_not_show_it(value: Any) -> None:
+    codec = record_codec(Settings(codec=JSONCodec([Aliased, Said])))
+    with pytest.raises(EncodeError) as refusal:
+        without_locals(codec.encode)(HERE, value)
+    assert SECRET not in shown_of(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "kind_and_value",
+    [
+        (Aliased, {"order_id": SECRET}),
+        (Said, {"word": SECRET}),
+        (Said, SECRET),
+        ("no type", SECRET),
+        (SECRET, {}),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("end", [b"", b"\xff", b"}"])
+def test_why_a_record_cannot_be_read_does_not_show_it(kind_and_value: tuple[Any, Any], end: bytes) -> None:
+    kind, value = kind_and_value
+    name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    codec = record_codec(Settings(codec=JSONCodec([Aliased, Said])))
+    record = codec.envelope.wrap(HERE, json.dumps({"$type": name, "$value": value}).encode() + end)
+    with pytest.raises(DecodeError) as refusal:
+        without_locals(codec.decode)(HERE, record)
+    assert SECRET not in shown_of(refusal.value)
 
 
 class OfAnOlderPydantic(pydantic.BaseModel):
