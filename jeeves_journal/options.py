@@ -23,8 +23,8 @@ LARGEST_VALUE_BYTES: Final = 999_000_000
 class StoreOptions(TypedDict, total=False):
     """What may be passed to ``JournalStore.from_url`` and to the stores, as keywords or in a URL's query part.
 
-    Objects, as ``keys`` has to be, are passed as keywords. The last four mean something on Postgres only and are
-    refused elsewhere; every store takes the others.
+    Objects, as ``keys`` has to be, are passed as keywords, and so is ``allow_unsealed``. The last four mean something
+    on Postgres only and are refused elsewhere; every store takes the others.
     """
 
     timeout: float
@@ -97,6 +97,9 @@ def read_settings(
     for name in given:
         if name not in accepted:
             raise ConfigurationError(f"unknown option {name!r}", f"this store accepts {', '.join(accepted)}")
+    if "allow_unsealed" in (query or {}):
+        # A URL comes from the surroundings. What opens a sealed journal to everybody stands in the program.
+        raise ConfigurationError("option 'allow_unsealed' cannot stand in a URL", "pass it as a keyword")
     read: dict[str, Any] = {name: _READERS[name](name, value) for name, value in given.items()}
     return Settings(**read)
 

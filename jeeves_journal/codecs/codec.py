@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 class Codec(Protocol):
     """Turns a value into a payload and back.
 
+    ``reseal`` calls it in a thread, so that others are served meanwhile.
+
     Attributes:
         id: The codec's name in a record's footer: one to eight ASCII characters.
     """

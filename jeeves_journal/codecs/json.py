@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, time
+from datetime import datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
 from functools import cache, cached_property
 from importlib.util import find_spec
 from inspect import signature
-from typing import Any, Final, cast, get_origin
+from typing import Any, Final, ParamSpec, TypeVar, cast, get_origin
 
 from jeeves_journal.errors import ConfigurationError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _TAG: Final = "$type"
 _VALUE: Final = "$value"
@@ -49,16 +53,11 @@ class JSONCodec:
         """Return a value's JSON.
 
         Raises:
-            TypeError: It would not come back as what it is.
+            TypeError: It would come back different.
+            ValueError: It has no JSON, or would not come back.
         """
-        payload = json.dumps(
-            self._tagged(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
-        ).encode()
-        try:
-            comes_back = _is_same(value, self.loads(payload))
-        except Exception as error:
-            raise TypeError("the value would not come back") from error
-        if not comes_back:
+        payload = _quietly(_json_of, self._tagged(value))
+        if not _quietly(lambda: _is_same(value, self.loads(payload))):
             raise TypeError("the value would come back different")
         return payload
 
@@ -68,7 +67,7 @@ class JSONCodec:
         Raises:
             ValueError: It is none, or names a type that is not among those given.
         """
-        return self._untagged(json.loads(bytes(payload)))
+        return self._untagged(_quietly(json.loads, bytes(payload)))
 
     def _allow(self, kind: Any) -> None:
         if find_spec("msgspec") is None:
@@ -106,7 +105,7 @@ class JSONCodec:
             return {_TAG: name, _VALUE: [self._tagged(each) for each in value]}
         from msgspec import to_builtins
 
-        return {_TAG: name, _VALUE: to_builtins(value, str_keys=True, enc_hook=_dump_model)}
+        return {_TAG: name, _VALUE: _quietly(to_builtins, value, str_keys=True, enc_hook=_dump_model)}
 
     def _untagged(self, value: Any) -> Any:
         kind = _kind(value)
@@ -127,7 +126,26 @@ class JSONCodec:
             return collect(map(self._untagged, value[_VALUE]))
         from msgspec import convert
 
-        return convert(value[_VALUE], allowed, str_keys=True, dec_hook=_load_model)
+        return _quietly(convert, value[_VALUE], allowed, str_keys=True, dec_hook=_load_model)
+
+
+def _json_of(tagged: Any) -> bytes:
+    made = json.dumps(tagged, ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False)
+    return made.encode()
+
+
+def _quietly(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function and pass on only the kind of what it raises: Pydantic, msgspec and Unicode's errors show values.
+
+    Raises:
+        ValueError: It raised something.
+    """
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        kind = type(error).__name__
+    # Out here, so that the other one is not its context.
+    raise ValueError(kind)
 
 
 def _kind(value: object) -> type[Any]:
@@ -141,8 +159,8 @@ def _is_model(kind: Any) -> bool:
 def _dump_model(value: Any) -> Any:
     if not _is_model(type(value)):
         raise TypeError(f"msgspec does not know {type(value).__qualname__}")
-    # By the fields' own names, and without what is computed of them: that is what comes back.
-    return value.model_dump(mode="json", by_alias=False, round_trip=True)
+    # By the fields' own names, and without what is computed of them: that is what comes back. Its warnings show values.
+    return value.model_dump(mode="json", by_alias=False, round_trip=True, warnings=False)
 
 
 def _load_model(kind: Any, fields: Any) -> Any:
@@ -179,20 +197,28 @@ def _is_same(value: Any, other: Any) -> bool:
     if issubclass(kind, Mapping):
         return _is_same(list(value), list(other)) and all(_is_same(value[key], other[key]) for key in value)
     if issubclass(kind, datetime | time):
-        return (value.isoformat(), value.fold) == (other.isoformat(), other.fold) and _is_a_plain_zone(value)
+        return (value.isoformat(), value.fold) == (other.isoformat(), other.fold) and _is_only_an_offset(value.tzinfo)
+    # By their texts too: 0.0 equals -0.0, and Decimal("1.0") equals Decimal("1.00").
+    if issubclass(kind, float | Decimal):
+        return bool(value == other) and repr(value) == repr(other)
     return bool(value == other) and _is_same(_fields(value), _fields(other))
 
 
-def _is_a_plain_zone(value: datetime | time) -> bool:
-    # A zone whose offset depends on the day would come back as the offset that it had on this one.
-    zone = value.tzinfo
-    return zone is None or zone.utcoffset(None) is not None
+def _is_only_an_offset(zone: tzinfo | None) -> bool:
+    """Return whether a zone has neither a name nor rules, which would be lost: ``ZoneInfo`` has them, UTC's too."""
+    if zone is None:
+        return True
+    # Pydantic makes offsets of a class of its own.
+    if _kind(zone).__module__.partition(".")[0] == "pydantic_core":
+        return True
+    return _kind(zone) is timezone and zone.tzname(None) == timezone(zone.utcoffset(None) or timedelta()).tzname(None)
 
 
 def _fields(value: Any) -> list[tuple[str, Any]]:
     """Return what an object holds, as far as it can be told."""
     kind = _kind(value)
     names: set[str] = set(getattr(kind, "__struct_fields__", ()))
+    names.update(field.name for field in getattr(kind, "__attrs_attrs__", ()))
     if dataclasses.is_dataclass(value):
         names.update(field.name for field in dataclasses.fields(value))
     if _is_model(kind):

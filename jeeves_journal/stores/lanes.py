@@ -123,6 +123,8 @@ class Lanes:
         """Open the database unless it is open, and see that its schema can be used."""
         async with self._opening:
             if not self._database.is_ready:
+                if self._database.settings.create_tables is False:
+                    await self._database.look_for()
                 await self._open_and(ensure_schema)
                 self._database.is_ready = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Self, Unpack
 
@@ -115,7 +116,8 @@ class SQLAlchemyJournalStore(StoreLifetime, ManagedJournalStore):
 
         Args:
             from_codec: What the records were written by, if by another codec than this store's.
-            progress: Is called now and then with the number of records that were looked at.
+            progress: Is called now and then with the number of records that were looked at. What it raises ends the
+                resealing, and is raised here as it is.
 
         Raises:
             ConfigurationError: An option cannot be used.
@@ -124,7 +126,12 @@ class SQLAlchemyJournalStore(StoreLifetime, ManagedJournalStore):
         from jeeves_journal.stores.operations.resealing import reseal
 
         resealer = Resealer(self._database.settings, from_codec)
-        return await self._operate(reseal, resealer, progress or (lambda _: None))
+        done = resealer.summary(0, 0)
+        async with aclosing(self._operate_in_pages(reseal, resealer)) as pages:
+            async for done in pages:
+                if progress is not None:
+                    progress(done.records)
+        return done
 
     async def _connect(self) -> None:
         """Connect before the first call does, to see that the database is there, whatever stands in it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +17,9 @@ from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, che
 from jeeves_journal.options import Settings
 
 AT: Final = 1.5
-"""The time of the row that is attacked."""
+"""The time of the rows that are attacked."""
+SESSION: Final = "run"
+"""Their session."""
 
 
 class Marking:
@@ -41,61 +45,111 @@ def _attack() -> None:
     Attack.ran = True
 
 
-def rows_of(keys: Keyring, mark: Path, seal: Any, step_name: str = "attacked") -> Mapping[str, bytes]:
-    """Return what is put in place of a step of the session ``run``, by the attack's name.
+class Attacker:
+    """Makes rows for a store with keys, whose other options are known. Whatever is unpickled of them makes a file."""
 
-    Whatever is unpickled of it makes the file ``mark``.
-    """
-    here = Place("step", "run", step_name, AT)
-    planted = pickle.dumps(Marking(mark))
-    sealed = record_codec(Settings(keys=keys, seal=seal))
-    right = sealed.encode(here, Marking(mark))
-    mark.unlink(missing_ok=True)
-    of_same_name = Keyring.from_text(f"{keys.first.id}:{Keyring.generate().to_text().partition(':')[2]}")
-    other = record_codec(Settings(keys=of_same_name, seal=seal)).encode(here, Marking(mark))
-    strange = record_codec(Settings(keys=Keyring.generate(), seal=seal)).encode(here, Marking(mark))
-    mark.unlink(missing_ok=True)
-    bomb = zstandard.ZstdCompressor().compress(planted + bytes(50_000_000))
-    rows = {
-        "planted pickle": planted,
-        "planted pickle with a footer": planted + _footer(planted, Tail("pickle")),
-        "planted compression bomb": bomb + _footer(bomb, Tail("pickle", compression=1)),
-        "footer cut off": right[:-FOOTER_BYTES],
-        "footer of nothing but zeros": right[:-FOOTER_BYTES] + bytes(FOOTER_BYTES),
-        "codec changed": _changed(right, codec_id="json"),
-        "key changed": _changed(right, key_id=b"other"),
-        "key removed": _changed(right, key_id=b""),
-        "seal removed": _changed(right, seal=0, key_id=b""),
-        "seal exchanged": _changed(right, seal=3 if seal == "encrypt" else 12),
-        "version downgraded": _changed(right, version=0),
-        "compression claimed": _changed(right, compression=1),
-        "sealed by another key of this name": other,
-        "sealed by another key": strange,
-    }
-    moved = {
-        "session": here._replace(session_id="other"),
-        "step": here._replace(step_name="other"),
-        "table": here._replace(kind="stream"),
-        "time": here._replace(created_at=AT + 1),
-    }
-    for name, place in moved.items():
-        rows[f"moved from another {name}"] = sealed.encode(place, Marking(mark))
-    for position in range(0, len(right), 7):
-        rows[f"bit of byte {position} flipped"] = _flipped(right, position)
-    mark.unlink(missing_ok=True)
-    return rows
+    def __init__(self, keys: Keyring, options: Mapping[str, Any], mark: Path, kind: str = "step") -> None:
+        self._keys = keys
+        self._options = options
+        self._mark = mark
+        self._kind = kind
+        self._sealing = self._codec_with(keys)
+        # Large enough to be compressed where that is asked for.
+        self._text = "x" * (2_000 if options.get("compress") else 20)
+
+    def rows(self) -> dict[str, bytes]:
+        """Return the rows of all attacks, by the name of the attack, which is the name of the step too."""
+        rows = {name: attack(self._place(name)) for name, attack in self._attacks().items()}
+        rows.update(self._flipped_bits())
+        self._mark.unlink(missing_ok=True)
+        return rows
+
+    def _attacks(self) -> dict[str, Callable[[Place], bytes]]:
+        planted = pickle.dumps(Marking(self._mark))
+        named = json.dumps({"$type": "subprocess.Popen", "$value": ["touch", str(self._mark)]}).encode()
+        bomb = zstandard.ZstdCompressor().compress(planted + bytes(50_000_000))
+        of_same_name = Keyring.from_text(f"{self._keys.first.id}:{Keyring.generate().to_text().partition(':')[2]}")
+        moved = {
+            "session_id": "other",
+            "step_name": "other",
+            "kind": "stream" if self._kind == "step" else "step",
+            "created_at": AT + 1,
+        }
+        return {
+            "old plain row": lambda _: pickle.dumps(["old"]),
+            "old record without a seal": self._unsealed,
+            "planted pickle": lambda _: planted,
+            "planted pickle with a footer": lambda _: _with_footer(planted, Tail("pickle")),
+            "planted pickle that says it is JSON": lambda _: _with_footer(planted, Tail("json")),
+            "planted JSON that names a class": lambda _: _with_footer(named, Tail("json")),
+            "planted compression bomb": lambda _: _with_footer(bomb, Tail(self._codec_id, compression=1)),
+            "nothing": lambda _: b"",
+            "footer cut off": lambda place: self._right(place)[:-FOOTER_BYTES],
+            "footer of nothing but zeros": lambda place: self._right(place)[:-FOOTER_BYTES] + bytes(FOOTER_BYTES),
+            "payload exchanged": lambda place: planted + self._right(place)[-FOOTER_BYTES:],
+            "seal of nothing but zeros": lambda place: _without_mark(self._right(place)),
+            "sealed by another key of this name": lambda place: self._right(place, of_same_name),
+            "sealed by another key": lambda place: self._right(place, Keyring.generate()),
+            **{
+                f"{name} changed to {value!r}": partial(self._changed, **{name: value})
+                for name, value in self._fields()
+            },
+            **{f"moved from another {name}": partial(self._moved, **{name: value}) for name, value in moved.items()},
+        }
+
+    def _fields(self) -> Iterator[tuple[str, Any]]:
+        ours = {"codec_id": self._codec_id, "seal": 12 if self._options["seal"] == "encrypt" else 3}
+        fields = {
+            "codec_id": ["json", "pickle", "", "own"],
+            "key_id": [b"", b"other"],
+            "nonce": [b"\1" * 12],
+            "version": [0, 2],
+            "seal": [0, 3, 7, 12],
+            "compression": [0 if self._options.get("compress") else 1, 2],
+        }
+        for name, values in fields.items():
+            yield from ((name, value) for value in values if value != ours.get(name))
+
+    def _flipped_bits(self) -> Iterator[tuple[str, bytes]]:
+        """Return one row for each bit of a record: that bit flipped."""
+        name = "bit {:06} flipped"
+        for bit in range(8 * len(self._right(self._place(name.format(0))))):
+            flipped = bytearray(self._right(self._place(name.format(bit))))
+            flipped[bit // 8] ^= 1 << bit % 8
+            yield name.format(bit), bytes(flipped)
+
+    @property
+    def _codec_id(self) -> str:
+        return str(self._options.get("codec", "pickle"))
+
+    def _codec_with(self, keys: Keyring) -> Any:
+        return record_codec(Settings(**{**self._options, "keys": keys}))
+
+    def _place(self, name: str) -> Place:
+        return Place(self._kind, SESSION, name, AT)
+
+    def _right(self, place: Place, keys: Keyring | None = None) -> bytes:
+        """Return a record as the store itself writes it, or would with other keys."""
+        sealing = self._sealing if keys is None else self._codec_with(keys)
+        value = Marking(self._mark) if self._codec_id == "pickle" else "planted"
+        record: bytes = sealing.encode(place, [value, self._text])
+        return record
+
+    def _unsealed(self, place: Place) -> bytes:
+        return record_codec(Settings(**{**self._options, "seal": None})).encode(place, ["old"])
+
+    def _moved(self, place: Place, **elsewhere: Any) -> bytes:
+        return self._right(place._replace(**elsewhere))
+
+    def _changed(self, place: Place, **fields: Any) -> bytes:
+        record = self._right(place)
+        tail = Tail.read(record[-FOOTER_BYTES + CHECKSUM_BYTES :])
+        return record[: -FOOTER_BYTES + CHECKSUM_BYTES] + tail._replace(**fields).pack()
 
 
-def _footer(payload: bytes, tail: Tail) -> bytes:
-    return checksum(payload, tail.pack()) + tail.pack()
+def _with_footer(payload: bytes, tail: Tail) -> bytes:
+    return payload + checksum(payload, tail.pack()) + tail.pack()
 
 
-def _changed(record: bytes, **fields: Any) -> bytes:
-    tail = Tail.read(record[-FOOTER_BYTES + CHECKSUM_BYTES :])
-    return record[: -FOOTER_BYTES + CHECKSUM_BYTES] + tail._replace(**fields).pack()
-
-
-def _flipped(record: bytes, position: int) -> bytes:
-    flipped = bytearray(record)
-    flipped[position] ^= 1 << position % 8
-    return bytes(flipped)
+def _without_mark(record: bytes) -> bytes:
+    return record[:-FOOTER_BYTES] + bytes(CHECKSUM_BYTES) + record[-FOOTER_BYTES + CHECKSUM_BYTES :]

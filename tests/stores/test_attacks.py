@@ -1,4 +1,7 @@
-"""Attacks on the rows of a store with keys: through the store, the runtime and the command line."""
+"""Attacks on the rows of a store with keys: through the store, the runtime and the command line.
+
+Each is a step of its own, and a stream. None may return a value, run a line of the attacker's, or be sealed.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ import pytest
 
 from jeeves_journal import DecodeError, JournaledRuntime, JournalStore, Keyring
 from tests.cli.commands import run
-from tests.stores.attacks import AT, rows_of
-from tests.stores.rows import Rows, SqliteRows
+from tests.stores.attacks import AT, SESSION, Attacker
+from tests.stores.rows import Rows
 
 pytestmark = pytest.mark.anyio
 
 KEYS = Keyring.generate()
-PUT = "UPDATE journal_steps SET value = ?, created_at = ? WHERE session_id = 'run' AND step_name = 'attacked'"
+INSERTS = {
+    "step": "INSERT INTO journal_steps (session_id, step_name, value, created_at) VALUES (?, ?, ?, ?)",
+    "stream": "INSERT INTO journal_streams (session_id, step_name, chunks, created_at) VALUES (?, ?, ?, ?)",
+}
 
 
 @pytest.fixture(params=["sign", "encrypt"])
@@ -25,58 +31,74 @@ def seal(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+@pytest.fixture(params=["pickle", "json", "pickle and zstd", "json and zstd"])
+def options(request: pytest.FixtureRequest, seal: Any) -> dict[str, Any]:
+    """What the store is opened with, beside its keys."""
+    compress = "zstd" if "zstd" in request.param else None
+    return {"seal": seal, "codec": request.param.partition(" ")[0], "compress": compress}
+
+
 @pytest.fixture
-async def store(rows: Rows, seal: Any) -> AsyncIterator[Any]:
-    async with JournalStore.from_url(rows.url, keys=KEYS, seal=seal) as store:
-        await store.put_step("run", "first", 1)
-        await store.put_step("run", "attacked", 2)
-        yield store
+def mark(tmp_path: Path) -> Path:
+    """A file that is there once somebody has unpickled what an attacker wrote."""
+    return tmp_path / "ran"
 
 
-async def test_no_attack_returns_a_value_or_runs_through_a_store(
-    rows: Rows, store: Any, seal: Any, tmp_path: Path
+@pytest.fixture
+async def attacked(rows: Rows, options: Any, mark: Path) -> AsyncIterator[dict[str, list[str]]]:
+    """The names of the attacks, which are there as steps and as streams, by kind; one step before them is right."""
+    async with JournalStore.from_url(rows.url, keys=KEYS, **options) as store:
+        await store.put_step("good", "first", 1)
+    names: dict[str, list[str]] = {}
+    for kind, insert in INSERTS.items():
+        attacks = Attacker(KEYS, options, mark, kind).rows()
+        await asyncio.to_thread(rows.run, insert, [(SESSION, name, data, AT) for name, data in attacks.items()])
+        names[kind] = list(attacks)
+    yield names
+    assert not mark.exists()
+
+
+async def test_a_store_returns_none(rows: Rows, options: Any, attacked: dict[str, list[str]]) -> None:
+    async with JournalStore.from_url(rows.url, keys=KEYS, **options) as store:
+        steps, streams = attacked["step"], attacked["stream"]
+        calls = [
+            *(store.get_step(SESSION, name) for name in steps),
+            *(store.get_stream(SESSION, name) for name in streams),
+        ]
+        found = await asyncio.gather(*calls, store.get_steps(SESSION), return_exceptions=True)
+        names = [*steps, *streams, "all steps"]
+        assert {name: each for name, each in zip(names, found, strict=True) if not isinstance(each, DecodeError)} == {}
+        assert (await store.get_steps("good"))["first"].value == 1
+
+
+async def test_the_runtime_returns_none_and_runs_no_step_in_its_place(
+    rows: Rows, options: Any, attacked: dict[str, list[str]]
 ) -> None:
-    mark = tmp_path / "ran"
-    for name, data in rows_of(KEYS, mark, seal).items():
-        await asyncio.to_thread(rows.run, PUT, [(data, AT)])
-        found = await asyncio.gather(store.get_step("run", "attacked"), store.get_steps("run"), return_exceptions=True)
-        assert all(isinstance(each, DecodeError) for each in found), (name, found)
-        assert not mark.exists(), name
-    entry = await store.get_step("run", "first")
-    assert entry.value == 1
-
-
-async def test_no_attack_returns_a_value_or_runs_through_the_runtime(
-    rows: Rows, store: Any, seal: Any, tmp_path: Path
-) -> None:
-    mark = tmp_path / "ran"
-
     async def never() -> None:
         raise AssertionError("a step whose record is there ran")
 
-    for name, data in rows_of(KEYS, mark, seal).items():
-        await asyncio.to_thread(rows.run, PUT, [(data, AT)])
-        runtime = JournaledRuntime(store)
-        async with runtime.session("run"):
+    async def never_either() -> AsyncIterator[None]:
+        yield await never()
+
+    async with JournaledRuntime(JournalStore.from_url(rows.url, keys=KEYS, **options)) as runtime:
+        async with runtime.session(SESSION):
+            for name in attacked["step"]:
+                with pytest.raises(DecodeError):
+                    await runtime.step(name, never)
+            for name in attacked["stream"]:
+                with pytest.raises(DecodeError):
+                    [chunk async for chunk in runtime.stream_step(name, never_either)]
+        async with runtime.session("good"):
             assert await runtime.step("first", never) == 1
-            with pytest.raises(DecodeError):
-                await runtime.step("attacked", never)
-        assert not mark.exists(), name
 
 
-async def test_no_attack_is_sealed_or_run_by_the_command_line(
-    tmp_path: Path, seal: Any, monkeypatch: pytest.MonkeyPatch
+async def test_the_command_line_seals_none(
+    rows: Rows, options: Any, attacked: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each attack is on a step of its own, since a command takes its time to start."""
-    rows, mark = SqliteRows(tmp_path / "journal.db"), tmp_path / "ran"
-    new = Keyring.generate()
-    monkeypatch.setenv("JEEVES_JOURNAL_KEYS", f"{new.to_text()},{KEYS.to_text()}")
-    async with JournalStore.from_url(rows.url, keys=KEYS, seal=seal) as store:
-        await store.put_step("run", "first", 1)
-    attacks = {name: rows_of(KEYS, mark, seal, step_name=name)[name] for name in rows_of(KEYS, mark, seal)}
-    insert = "INSERT INTO journal_steps (session_id, step_name, value, created_at) VALUES ('run', ?, ?, ?)"
-    rows.run(insert, [(name, data, AT) for name, data in attacks.items()])
-    ended = await asyncio.to_thread(run, "seal", "--url", rows.url)
-    assert (ended.code, ended.stdout) == (1, f"{len(attacks) + 1} records: 1 sealed anew, {len(attacks)} refused\n")
-    assert not mark.exists()
-    assert all(rows.value("run", name) == data for name, data in attacks.items())
+    before = [rows.value(SESSION, name) for name in attacked["step"][:20]]
+    monkeypatch.setenv("JEEVES_JOURNAL_KEYS", f"{Keyring.generate().to_text()},{KEYS.to_text()}")
+    arguments = ["--codec", options["codec"], *["--compress"][: bool(options["compress"])]]
+    ended = await asyncio.to_thread(run, "seal", "--url", rows.url, *arguments)
+    count = sum(map(len, attacked.values()))
+    assert (ended.code, ended.stdout) == (1, f"{count + 1:,} records: 1 sealed anew, {count:,} refused\n")
+    assert [rows.value(SESSION, name) for name in attacked["step"][:20]] == before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+import threading
 import traceback
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,10 +13,20 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from jeeves_journal import DecodeError, JournalStore, JSONCodec, Keyring, PostgresJournalStore
+from jeeves_journal import (
+    DecodeError,
+    JournalStore,
+    JSONCodec,
+    Keyring,
+    PostgresJournalStore,
+    SQLAlchemyJournalStore,
+)
 from jeeves_journal.codecs import PickleCodec
 from tests.stores.attacks import Attack
+from tests.stores.engines import engine_on, url_of
 from tests.stores.rows import Rows, SqliteRows, put_raw
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +46,27 @@ class Overtaken(PickleCodec):
         return super().loads(payload)
 
 
+class Served(PickleCodec):
+    """Reads a value once the event loop has answered."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def loads(self, payload: bytes | memoryview) -> Any:
+        answered = threading.Event()
+        self._loop.call_soon_threadsafe(answered.set)
+        assert answered.wait(timeout=10)
+        return super().loads(payload)
+
+
+async def test_others_are_served_while_a_value_is_read(rows: Rows) -> None:
+    async with JournalStore.from_url(rows.url) as store:
+        await store.put_step("run", "step", 1)
+    async with JournalStore.from_url(rows.url, codec="json") as store:
+        done = await store.reseal(from_codec=Served(asyncio.get_running_loop()))
+    assert (done.resealed, done.refusals) == (1, ())
+
+
 async def test_a_value_put_again_with_the_same_bytes_is_not_sealed_for_its_earlier_time(rows: Rows) -> None:
     async with JournalStore.from_url(rows.url) as store:
         await store.put_step("run", "step", 1)
@@ -46,24 +79,32 @@ async def test_a_value_put_again_with_the_same_bytes_is_not_sealed_for_its_earli
     assert (entry.value, entry.created_at) == (1, before.created_at + 1)
 
 
+def make_loose_tables(rows: Rows) -> None:
+    """Make tables in which anything may stand."""
+    columns = "session_id TEXT, step_name TEXT, {} BLOB, created_at REAL, PRIMARY KEY (session_id, step_name)"
+    rows.run(f"CREATE TABLE journal_steps ({columns.format('value')})", [()])
+    rows.run(f"CREATE TABLE journal_streams ({columns.format('chunks')})", [()])
+
+
 @pytest.mark.parametrize(
     "change",
     [
         "created_at = 'yesterday'",
         "created_at = x'00'",
         "created_at = NULL",
+        "created_at = CAST(x'ff' AS TEXT)",
         "session_id = x'61'",
-        "step_name = NULL",
+        "session_id = CAST(x'61ff' AS TEXT)",
+        "step_name = CAST(x'edb3bf' AS TEXT)",
         "value = NULL",
         "value = 'text'",
+        "value = CAST(x'ff' AS TEXT)",
         "value = 5",
     ],
 )
 async def test_a_row_that_no_store_wrote_is_refused_and_the_others_are_sealed(tmp_path: Path, change: str) -> None:
     rows = SqliteRows(tmp_path / "journal.db")
-    columns = "session_id TEXT, step_name TEXT, {} BLOB, created_at REAL, PRIMARY KEY (session_id, step_name)"
-    rows.run(f"CREATE TABLE journal_steps ({columns.format('value')})", [()])
-    rows.run(f"CREATE TABLE journal_streams ({columns.format('chunks')})", [()])
+    make_loose_tables(rows)
     rows.run("INSERT INTO journal_steps VALUES (?, 'step', ?, 1.5)", [(run, pickle.dumps(run)) for run in "abc"])
     rows.run(f"UPDATE journal_steps SET {change} WHERE session_id = ?", [("b",)])
     async with JournalStore.from_url(rows.url, keys=KEYS, allow_unsealed=True) as store:
@@ -71,6 +112,47 @@ async def test_a_row_that_no_store_wrote_is_refused_and_the_others_are_sealed(tm
         assert (done.records, done.resealed, done.refused) == (3, 2, 1)
         assert isinstance(done.refusals[0], DecodeError)
         assert {(await store.get_steps(run))["step"].value for run in "ac"} == {"a", "c"}
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+async def test_a_key_that_is_no_utf8_is_passed_over_on_a_callers_engine_too(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    damaged = text("SELECT CAST(x'61ff' AS TEXT)")
+    async with (
+        engine_on(url_of(kind, request, tmp_path)) as engine,
+        SQLAlchemyJournalStore(engine, keys=KEYS, allow_unsealed=True) as store,
+    ):
+        await store.put_step("run", "step", 1)
+        async with engine.begin() as connection:
+            insert = "INSERT INTO journal_steps SELECT 'run', CAST(x'61ff' AS TEXT), x'00', 1.5"
+            await connection.execute(text(insert))
+        done = await store.reseal()
+        assert (done.records, done.refused) == (2, 1)
+        async with engine.connect() as connection:
+            with pytest.raises(OperationalError, match="decode"):
+                await connection.execute(damaged)
+
+
+@pytest.mark.parametrize(
+    ("session_id", "is_refused"),
+    [("CAST(? || x'ff' AS TEXT)", True), ("CAST(? AS BLOB)", True), ("nullif(?, ?)", False)],
+)
+async def test_any_number_of_rows_without_a_key_hides_none_that_has_one(
+    tmp_path: Path, session_id: str, *, is_refused: bool
+) -> None:
+    rows = SqliteRows(tmp_path / "journal.db")
+    make_loose_tables(rows)
+    count = 2_500
+    insert = f"INSERT INTO journal_steps VALUES ({session_id}, ?, ?, 1.5)"
+    names = [f"{number:04}" for number in range(count)]
+    keys = [(name,) * session_id.count("?") for name in names]
+    rows.run(insert, [(*key, name, pickle.dumps(1)) for key, name in zip(keys, names, strict=True)])
+    put_raw(rows, "-before", {"step": pickle.dumps(1)})
+    put_raw(rows, "behind", {"step": pickle.dumps(1)})
+    async with JournalStore.from_url(rows.url, keys=KEYS, allow_unsealed=True) as store:
+        done = await store.reseal()
+    assert (done.resealed, done.refused) == (2, count if is_refused else 0)
 
 
 async def test_a_plain_row_is_sealed_without_being_unpickled(rows: Rows) -> None:

@@ -53,10 +53,20 @@ async def test_tables_without_a_version_will_do(rows: Rows):
         assert await recorded(store, "s", "n") == 2
 
 
-async def test_a_sqlite_file_gets_no_tables_where_that_is_forbidden(tmp_path: Path):
+async def test_a_sqlite_file_without_tables_gets_none_where_that_is_forbidden(tmp_path: Path):
+    (tmp_path / "journal.db").touch()
     async with JournalStore.from_url(f"sqlite:///{tmp_path}/journal.db", create_tables=False) as store:
-        with pytest.raises(SchemaError, match="create_tables"):
+        with pytest.raises(SchemaError, match="tables are missing.*create_tables"):
+            await store.get_step("s", "n")
+        with pytest.raises(SchemaError, match="tables are missing.*create_tables"):
+            await store.reseal()
+
+
+async def test_no_sqlite_file_is_made_where_that_is_forbidden(tmp_path: Path):
+    async with JournalStore.from_url(f"sqlite:///{tmp_path}/journal.db", create_tables=False) as store:
+        with pytest.raises(SchemaError, match="there is no such file.*create_tables"):
             await store.put_step("s", "n", 1)
+        assert not list(tmp_path.iterdir())
         await store.init_schema()
         await store.put_step("s", "n", 2)
         assert await recorded(store, "s", "n") == 2

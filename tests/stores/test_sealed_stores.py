@@ -161,6 +161,26 @@ async def test_puts_while_it_is_resealed_are_not_undone(rows: Rows) -> None:
         assert len(await store.get_steps("run")) == 300
 
 
+class StoppedError(Exception):
+    """What a caller's own code raises."""
+
+
+@pytest.mark.parametrize("error", [StoppedError("stop"), OSError("stop"), TimeoutError("stop")])
+@pytest.mark.parametrize("in_memory", [False, True])
+async def test_what_the_progress_raises_reaches_the_caller_as_it_is(
+    rows: Rows, error: Exception, *, in_memory: bool
+) -> None:
+    def stop(_: int) -> None:
+        raise error
+
+    async with JournalStore.from_url("memory://" if in_memory else rows.url) as store:
+        await store.put_step("run", "step", 1)
+        with pytest.raises(type(error)) as raised:
+            await store.reseal(progress=stop)
+        assert raised.value is error
+        assert (await store.reseal()).records == 1
+
+
 async def test_the_store_in_memory_is_resealed_too() -> None:
     store = InMemoryJournalStore(codec=JSONCodec([tuple]))
     await store.put_step("run", "step", (1, 2))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jeeves_journal import ConfigurationError
+from jeeves_journal import ConfigurationError, Keyring
 from jeeves_journal.options import (
     COMMON_OPTIONS,
     LARGEST_VALUE_BYTES,
@@ -45,6 +45,11 @@ def test_a_urls_query_part_is_read() -> None:
     assert read_settings({}, query, accepted=POSTGRES_OPTIONS) == Settings(
         timeout=2.5, max_value_bytes=1_000, create_tables=True, pgbouncer=False
     )
+
+
+def test_a_url_does_not_open_a_sealed_journal() -> None:
+    with pytest.raises(ConfigurationError, match="'allow_unsealed' cannot stand in a URL.*keyword"):
+        read_settings({"keys": Keyring.generate()}, {"allow_unsealed": "true"})
 
 
 def test_a_keyword_wins_over_the_query_part() -> None:

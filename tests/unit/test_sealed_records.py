@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jeeves_journal import DecodeError, IntegrityError, Keyring
+from jeeves_journal import DecodeError, IntegrityError, JSONCodec, Keyring
 from jeeves_journal.codecs import Place, RecordCodec, record_codec
 from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, checksum
+from jeeves_journal.codecs.sealing import sign
 from jeeves_journal.options import Settings
 from tests.stores.attacks import Attack
 
@@ -153,10 +155,24 @@ def test_a_record_that_says_it_is_small_when_inflated_is_held_to_it(codec: Recor
 
 def compressed(body: bytes) -> bytes:
     """Return a record that says that its payload is compressed, well sealed: the attacker got hold of the key."""
-    from jeeves_journal.codecs.sealing import sign
-
     tail = Tail("pickle", KEYS.first.in_footer, seal=3, compression=1).pack()
     return body + sign(KEYS.first, HERE, body, tail) + tail
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pickle.dumps(Attack()),
+        b'{"$type":"subprocess.Popen","$value":["true"]}',
+        b'{"$type":"tests.stores.attacks.Attack","$value":{}}',
+        b'[{"$type":"tests.stores.attacks._attack","$value":[]}]',
+    ],
+)
+@pytest.mark.parametrize("types", [[], [Decimal, bytes]])
+def test_who_got_hold_of_the_key_runs_nothing_where_the_codec_is_json(payload: bytes, types: list[Any]) -> None:
+    tail = Tail("json", KEYS.first.in_footer, seal=3).pack()
+    record = payload + sign(KEYS.first, HERE, payload, tail) + tail
+    refused(sealing("sign", codec=JSONCodec(types)), record)
 
 
 def test_what_is_no_compressed_payload_is_an_integrity_error() -> None:

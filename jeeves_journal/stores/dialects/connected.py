@@ -33,6 +33,9 @@ class ConnectedDatabase(Database, Generic[Driver]):
     def is_open(self) -> bool:
         return self._connections is not None
 
+    async def look_for(self) -> None:
+        """Do nothing: a server makes no database for whoever connects."""
+
     async def open(self, *, create: bool = True) -> None:
         self._connections = await self._connect(create=create)
 

@@ -105,6 +105,14 @@ class Database(ABC):
         """Get ready to connect. Unless ``create``, nothing that is not there yet is made."""
 
     @abstractmethod
+    async def look_for(self) -> None:
+        """See, before it is opened, that there is something to open which may hold tables.
+
+        Raises:
+            SchemaError: There is nothing, and opening would make it.
+        """
+
+    @abstractmethod
     async def close(self) -> None:
         """Close every connection that is the store's own. ``open`` may follow."""
 

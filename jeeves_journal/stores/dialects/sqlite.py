@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from jeeves_journal.errors import JournalError, StoreUnavailableError
+from jeeves_journal.errors import JournalError, StoreClosedError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
@@ -138,7 +138,8 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
             if driver.in_transaction:
                 await connection.exec_driver_sql("ROLLBACK")
             await connection.exec_driver_sql(begin)
-            yield connection
+            async with _lenient_texts(driver):
+                yield connection
             await connection.commit()
 
     async def _run(self, driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -266,6 +267,26 @@ def _plain_rows(connection: sqlite3.Connection) -> Generator[None]:
         yield
     finally:
         connection.row_factory, connection.text_factory = before
+
+
+@asynccontextmanager
+async def _lenient_texts(driver: aiosqlite.Connection) -> AsyncGenerator[None]:
+    """Read damaged texts too, until SQLAlchemy's connection is given back; see ``_plain_rows``."""
+
+    def read_by(factory: Any) -> Callable[[sqlite3.Connection], Any]:
+        def exchange(connection: sqlite3.Connection) -> Any:
+            before, connection.text_factory = connection.text_factory, factory
+            return before
+
+        return exchange
+
+    # On the driver's thread, in turn with what others do on a connection that is shared.
+    before = await on_thread(driver, read_by(_lenient))
+    try:
+        yield
+    finally:
+        with suppress(StoreClosedError):
+            await on_thread(driver, read_by(before))
 
 
 def _lenient(text: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 import weakref
@@ -19,10 +20,10 @@ from sqlalchemy import URL, NullPool, event
 from sqlalchemy import __version__ as sqlalchemy_version
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from jeeves_journal.errors import ConfigurationError, JournalError, StoreUnavailableError
+from jeeves_journal.errors import ConfigurationError, JournalError, SchemaError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
-from jeeves_journal.stores.dialects.database import Key, Stored
+from jeeves_journal.stores.dialects.database import MISSING_TABLES, Key, Stored
 from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
 from jeeves_journal.stores.dialects.sqlite_errors import is_busy
 from jeeves_journal.stores.dialects.sqlite_file import OpenFiles, holds_no_more_files, prepare_file
@@ -138,6 +139,11 @@ class SqliteFile(OwnSqlite):
             what = f"{self.describe()}: the file system can hold no more files"
             return StoreUnavailableError(what, "make room, then try again")
         return super().explain(error)
+
+    async def look_for(self) -> None:
+        if not await asyncio.to_thread(os.path.exists, self.path):
+            what = f"{self.describe()}: there is no such file, and so no tables"
+            raise SchemaError(what, MISSING_TABLES)
 
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
         warn_of_wal_reset_bug()

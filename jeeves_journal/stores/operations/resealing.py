@@ -7,11 +7,11 @@ and written, unless they were put again meanwhile. Whoever is interrupted begins
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from functools import partial
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeGuard, cast
 
-from sqlalchemy import Executable, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Executable, Text, func, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.codecs import Place, Resealer
@@ -19,7 +19,7 @@ from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
 from jeeves_journal.codecs.footer import FOOTER_BYTES
 from jeeves_journal.errors import DecodeError
 from jeeves_journal.records import Resealed
-from jeeves_journal.stores.dialects import Database, Key
+from jeeves_journal.stores.dialects import Database, Key, Stored
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
 
@@ -30,7 +30,7 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class _Listed(NamedTuple):
-    # Not only texts: SQLite keeps whatever was put into a column, and JeevesAgent's may have lost their NOT NULL.
+    # Not only texts: SQLite keeps whatever was put into a column.
     session_id: object
     step_name: object
     size: int | None
@@ -44,8 +44,11 @@ class _Rewritten(NamedTuple):
     after: bytes
 
 
-async def reseal(lanes: Lanes, database: Database, resealer: Resealer, progress: Callable[[int], object]) -> Resealed:
-    """Bring all records up to date; see ``SQLAlchemyJournalStore.reseal``."""
+async def reseal(lanes: Lanes, database: Database, resealer: Resealer) -> AsyncGenerator[Resealed]:
+    """Bring all records up to date, page by page, and say what came of it so far.
+
+    See ``SQLAlchemyJournalStore.reseal``.
+    """
     looked_at, resealed = 0, 0
     for kind in KINDS:
         last: _Listed | None = None
@@ -55,8 +58,7 @@ async def reseal(lanes: Lanes, database: Database, resealer: Resealer, progress:
                 resealed += await lanes.attempt(partial(_write, database, rewritten))
             last = page[-1]
             looked_at += len(page)
-            progress(looked_at)
-    return resealer.summary(looked_at, resealed)
+            yield resealer.summary(looked_at, resealed)
 
 
 async def _listed(database: Database, kind: Kind, last: _Listed | None) -> list[_Listed]:
@@ -69,9 +71,19 @@ def _listing(kind: Kind, last: _Listed | None) -> Executable:
     payload = columns[PAYLOADS[kind]]
     size = func.length(payload)
     statement = select(columns.session_id, columns.step_name, size, func.substr(payload, size - (FOOTER_BYTES - 1)))
+    # JeevesAgent's columns may have lost their NOT NULL. No record is got without a key, and none follows NULL.
+    statement = statement.where(columns.session_id.is_not(None), columns.step_name.is_not(None))
     if last is not None:
-        statement = statement.where(tuple_(columns.session_id, columns.step_name) > (last.session_id, last.step_name))
+        place = tuple_(_sent(last.session_id), _sent(last.step_name))
+        statement = statement.where(tuple_(columns.session_id, columns.step_name) > place)
     return statement.order_by(columns.session_id, columns.step_name).limit(_MOST_LISTED)
+
+
+def _sent(key: object) -> ColumnElement[Any]:
+    """Return a key, whatever it is, as it is sent to be compared."""
+    if isinstance(key, str) and not _is_text(key):
+        return literal(key.encode("utf-8", "surrogateescape")).cast(Text)
+    return literal(key)
 
 
 def _in_parts(rows: list[_Listed]) -> Iterator[list[_Listed]]:
@@ -90,6 +102,11 @@ def _in_parts(rows: list[_Listed]) -> Iterator[list[_Listed]]:
 async def _made_anew(lanes: Lanes, resealer: Resealer, kind: Kind, rows: list[_Listed]) -> list[_Rewritten]:
     keys = list(_keys(kind, rows, resealer))
     records = await asyncio.gather(*(lanes.reads.submit(key) for key in keys))
+    # To look through the pickle of a large row takes seconds, in which others want to read and write.
+    return await asyncio.to_thread(_renewed, resealer, keys, records)
+
+
+def _renewed(resealer: Resealer, keys: list[Key], records: list[Stored | None]) -> list[_Rewritten]:
     rewritten = list[_Rewritten]()
     for key, record in zip(keys, records, strict=True):
         # Deleted meanwhile.
@@ -104,10 +121,21 @@ async def _made_anew(lanes: Lanes, resealer: Resealer, kind: Kind, rows: list[_L
 
 def _keys(kind: Kind, rows: list[_Listed], resealer: Resealer) -> Iterator[Key]:
     for row in rows:
-        if isinstance(row.session_id, str) and isinstance(row.step_name, str) and row.size is not None:
+        if _is_text(row.session_id) and _is_text(row.step_name) and row.size is not None:
             yield Key(kind, row.session_id, row.step_name)
         else:
             resealer.refuse(DecodeError(f"a {kind}'s record has a key that is not a text, or no bytes", REMEDY_DAMAGED))
+
+
+def _is_text(key: object) -> TypeGuard[str]:
+    """Return whether a key can be asked for: SQLite also keeps texts that are no UTF-8."""
+    if not isinstance(key, str):
+        return False
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def _write(database: Database, rewritten: list[_Rewritten]) -> int:
