@@ -191,7 +191,7 @@ class Said:
         {SECRET: [float("nan")]},
         {SECRET: object()},
     ],
-    ids=ascii,
+    ids=["Pydantic's", "msgspec's", "Unicode's", "no number", "of no type that is known"],
 )
 def test_why_a_value_is_refused_does_not_show_it(value: Any) -> None:
     codec = record_codec(Settings(codec=JSONCodec([Aliased, Said])))
