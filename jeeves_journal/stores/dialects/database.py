@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, NamedTuple, TypeAlias
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -141,6 +142,14 @@ class Database(ABC):
     @abstractmethod
     def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Lend a connection on one snapshot, which nobody waits for, to read what is not hot."""
+
+    def by_bytes(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """Return a key's column so that it is ordered and compared byte by byte."""
+        return column
+
+    async def has_keys_by_bytes(self, connection: AsyncConnection) -> bool:
+        """Return whether the primary keys are ordered byte by byte too, so that they help to do so."""
+        return True
 
     @abstractmethod
     def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:

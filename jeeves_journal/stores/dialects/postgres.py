@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
-from sqlalchemy import Dialect
+from sqlalchemy import ColumnElement, Dialect, collate, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -62,8 +62,15 @@ _SETTINGS: Final = (
 )
 # A commit that the network keeps would leave rows locked for as long as the server takes the connection for good.
 _LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; " + _SETTINGS
-# So that what several statements read belongs together.
-_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# So that what several statements read belongs together. They read parts of tables by their indexes; a planner that has
+# no statistics of a table yet takes a part for most of it, reads all, and compiles machine code beforehand.
+_SNAPSHOT: Final = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL enable_seqscan = off"
+)
+_HAS_KEYS_BY_BYTES: Final = text(
+    "SELECT count(*) = 2 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation c ON c.oid = attcollation "
+    "WHERE attrelid IN (to_regclass(:steps), to_regclass(:streams)) AND attname = 'session_id' AND collname = 'C'"
+)
 _DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
@@ -158,6 +165,14 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     async def looking(self) -> AsyncGenerator[AsyncConnection]:
         async with self._lent() as (connection, driver), _transaction_on(driver, _SNAPSHOT):
             yield connection
+
+    def by_bytes(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        return collate(column, "C")
+
+    async def has_keys_by_bytes(self, connection: AsyncConnection) -> bool:
+        # Those that JeevesAgent made have the database's collation until they are upgraded.
+        steps, streams = (self._qualified(TABLE_NAMES[kind]) for kind in KINDS)
+        return bool(await connection.scalar(_HAS_KEYS_BY_BYTES, {"steps": steps, "streams": streams}))
 
     @asynccontextmanager
     async def operating(self) -> AsyncGenerator[AsyncConnection]:
