@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Executable, case, func, literal, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -90,9 +90,7 @@ class Finder:
         for kind in KINDS:
             if await self._count(kind, self._conditions(kind, ids), most) > most:
                 return None
-        return _summed_up(
-            {kind: await self._rows(_summing(kind).where(*self._conditions(kind, ids))) for kind in KINDS}
-        )
+        return await self._summed_up({kind: self._conditions(kind, ids) for kind in KINDS})
 
     async def latest(self, ids: IdRange, oldest: float, newest: float, most: int) -> Window:
         """Look at so many of the latest records between two times, for those of these sessions."""
@@ -115,9 +113,13 @@ class Finder:
     async def _summed_up(self, conditions: Mapping[Kind, list[ColumnElement[bool]]]) -> dict[str, SessionSummary]:
         found = dict[str, SessionSummary]()
         for kind in KINDS:
-            for session_id, *row in await self._rows(_summing(kind, conditions[kind])):
+            for session_id, count, first, last, size in await self._rows(_summing(kind, conditions[kind])):
                 if isinstance(session_id, str):
-                    part = _part(session_id, kind, *row)
+                    steps, streams = (count, 0) if kind == "step" else (0, count)
+                    # A sum of Postgres's may be a Decimal.
+                    part = SessionSummary(
+                        session_id, steps, streams, float(first or 0), float(last or 0), int(size or 0)
+                    )
                     found[session_id] = _joined(found[session_id], part) if session_id in found else part
         return found
 
@@ -185,14 +187,6 @@ def _summing(kind: Kind, conditions: Iterable[ColumnElement[bool]]) -> Executabl
     size = func.sum(func.length(columns[PAYLOADS[kind]]))
     summed = select(columns.session_id, func.count(), func.min(time), func.max(time), size)
     return summed.where(*conditions).group_by(columns.session_id)
-
-
-def _part(
-    session_id: str, kind: Kind, count: int, first: float | None, last: float | None, size: object
-) -> SessionSummary:
-    steps, streams = (count, 0) if kind == "step" else (0, count)
-    # A sum of Postgres's may be a Decimal.
-    return SessionSummary(session_id, steps, streams, float(first or 0), float(last or 0), int(cast("int", size or 0)))
 
 
 def _joined(one: SessionSummary, other: SessionSummary) -> SessionSummary:
