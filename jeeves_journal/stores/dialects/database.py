@@ -67,6 +67,14 @@ class SchemaState(NamedTuple):
     revision: str | None
 
 
+class Size(NamedTuple):
+    """How much a table holds."""
+
+    rows: int
+    bytes: int
+    """Of the records in it."""
+
+
 class Database(ABC):
     """One database, opened in one event loop at a time.
 
@@ -150,6 +158,10 @@ class Database(ABC):
     async def has_keys_by_bytes(self, connection: AsyncConnection) -> bool:
         """Return whether the primary keys are ordered byte by byte too, so that they help to do so."""
         return True
+
+    @abstractmethod
+    async def estimated_size(self, connection: AsyncConnection, kind: Kind) -> Size:
+        """Estimate, without reading all of it, how much the table of a kind holds, which is not little."""
 
     @abstractmethod
     def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:

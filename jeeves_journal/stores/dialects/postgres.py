@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, Dialect, collate, text
+from sqlalchemy import ColumnElement, Dialect, collate
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -27,6 +27,7 @@ from jeeves_journal.stores.dialects.database import (
     Row,
     SchemaState,
     SessionRow,
+    Size,
     Stored,
 )
 from jeeves_journal.stores.dialects.postgres_errors import (
@@ -35,12 +36,15 @@ from jeeves_journal.stores.dialects.postgres_errors import (
     is_passing,
     is_refused_write,
 )
+from jeeves_journal.stores.dialects.postgres_looking import SNAPSHOT, estimated_size, have_keys_by_bytes
 from jeeves_journal.stores.dialects.postgres_upgrades import session_lock, transaction_lock
 from jeeves_journal.stores.statements import (
     KINDS,
     MANY_KEYS,
     MANY_ROWS,
+    PAYLOADS,
     TABLE_NAMES,
+    TABLES,
     Kind,
     Statements,
     compile_text,
@@ -62,15 +66,6 @@ _SETTINGS: Final = (
 )
 # A commit that the network keeps would leave rows locked for as long as the server takes the connection for good.
 _LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; " + _SETTINGS
-# So that what several statements read belongs together. They read parts of tables by their indexes; a planner that has
-# no statistics of a table yet takes a part for most of it, reads all, and compiles machine code beforehand.
-_SNAPSHOT: Final = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL enable_seqscan = off"
-)
-_HAS_KEYS_BY_BYTES: Final = text(
-    "SELECT count(*) = 2 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation c ON c.oid = attcollation "
-    "WHERE attrelid IN (to_regclass(:steps), to_regclass(:streams)) AND attname = 'session_id' AND collname = 'C'"
-)
 _DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
@@ -163,16 +158,17 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     @asynccontextmanager
     async def looking(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._lent() as (connection, driver), _transaction_on(driver, _SNAPSHOT):
+        async with self._lent() as (connection, driver), _transaction_on(driver, SNAPSHOT):
             yield connection
 
     def by_bytes(self, column: ColumnElement[str]) -> ColumnElement[str]:
         return collate(column, "C")
 
     async def has_keys_by_bytes(self, connection: AsyncConnection) -> bool:
-        # Those that JeevesAgent made have the database's collation until they are upgraded.
-        steps, streams = (self._qualified(TABLE_NAMES[kind]) for kind in KINDS)
-        return bool(await connection.scalar(_HAS_KEYS_BY_BYTES, {"steps": steps, "streams": streams}))
+        return await have_keys_by_bytes(connection, *(self._qualified(TABLE_NAMES[kind]) for kind in KINDS))
+
+    async def estimated_size(self, connection: AsyncConnection, kind: Kind) -> Size:
+        return await estimated_size(connection, TABLES[kind], PAYLOADS[kind], self._qualified(TABLE_NAMES[kind]))
 
     @asynccontextmanager
     async def operating(self) -> AsyncGenerator[AsyncConnection]:

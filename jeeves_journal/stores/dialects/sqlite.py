@@ -33,14 +33,18 @@ from jeeves_journal.stores.dialects.database import (
     Row,
     SchemaState,
     SessionRow,
+    Size,
     Stored,
     driver_error,
 )
 from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain, is_busy
+from jeeves_journal.stores.dialects.sqlite_estimates import estimated_size
 from jeeves_journal.stores.dialects.sqlite_thread import on_thread
 from jeeves_journal.stores.statements import (
     KINDS,
+    PAYLOADS,
     TABLE_NAMES,
+    TABLES,
     Kind,
     Statements,
     compile_text,
@@ -123,6 +127,9 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._transaction("BEGIN")
+
+    async def estimated_size(self, connection: AsyncConnection, kind: Kind) -> Size:
+        return await estimated_size(connection, TABLES[kind], PAYLOADS[kind])
 
     def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:
         # The write lock from the start: what first reads and then writes is refused with BUSY_SNAPSHOT when another
