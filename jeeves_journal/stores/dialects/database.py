@@ -155,6 +155,10 @@ class Database(ABC):
         """Return a key's column so that it is ordered and compared byte by byte."""
         return column
 
+    def beside_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """Return a key's column for what is only a filter where rows are found by another index."""
+        return column
+
     async def has_keys_by_bytes(self, connection: AsyncConnection) -> bool:
         """Return whether the primary keys are ordered byte by byte too, so that they help to do so."""
         return True

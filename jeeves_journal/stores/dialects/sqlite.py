@@ -16,11 +16,12 @@ from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiosqlite
-from sqlalchemy import Dialect, StaticPool
+from sqlalchemy import ColumnElement, Dialect, StaticPool, UnaryExpression
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.util import greenlet_spawn
 
 from jeeves_journal.errors import JournalError, StoreUnavailableError
@@ -127,6 +128,10 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._transaction("BEGIN")
+
+    def beside_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        # Without statistics, SQLite takes any range of keys for a small one: https://sqlite.org/optoverview.html#uplus
+        return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
     async def estimated_size(self, connection: AsyncConnection, kind: Kind) -> Size:
         return await estimated_size(connection, TABLES[kind], PAYLOADS[kind])

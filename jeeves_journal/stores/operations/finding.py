@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Executable, case, func, literal, null, select
+from sqlalchemy import ColumnElement, Executable, case, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.records import SessionSummary
@@ -52,12 +52,12 @@ class IdRange:
 
 
 class Window(NamedTuple):
-    """What some of the records say, latest first."""
+    """What the latest records say."""
 
     sessions: dict[str, float]
     """The sessions that have records among them, and when the latest of these was recorded."""
     floor: float | None
-    """The time down to which they go, of which not all may be among them; ``None`` if there are no more."""
+    """When the earliest of them was recorded; ``None`` if there are no more."""
 
 
 class Finder:
@@ -93,22 +93,25 @@ class Finder:
         return await self._summed_up({kind: self._conditions(kind, ids) for kind in KINDS})
 
     async def latest(self, ids: IdRange, oldest: float, newest: float, most: int) -> Window:
-        """Look at so many of the latest records between two times, for those of these sessions."""
-        found, floors = dict[str, float](), list[float]()
-        for kind in KINDS:
-            for session_id, created_at, count in await self._rows(self._latest(kind, ids, oldest, newest, most)):
-                if isinstance(session_id, str):
-                    found[session_id] = max(float(created_at), found.get(session_id, -LATEST))
-                elif session_id is None and count >= most:
-                    floors.append(float(created_at))
-        return Window(found, max(floors, default=None))
+        """Look at about so many of the latest records between two times, for those of these sessions."""
+        floors = [await self._connection.scalar(_floor(kind, oldest, newest, most)) for kind in KINDS]
+        floor = max((float(each) for each in floors if each is not None), default=None)
+        return Window(await self._sessions_between(ids, oldest if floor is None else floor, newest), floor)
 
     async def ids_between(self, ids: IdRange, oldest: float, newest: float, most: int) -> list[str] | None:
         """Return which of these sessions have records between two times; ``None`` if there are more records there."""
         for kind in KINDS:
             if await self._count(kind, [TABLES[kind].c.created_at.between(oldest, newest)], most) > most:
                 return None
-        return sorted((await self.latest(ids, oldest, newest, most + 1)).sessions)
+        return sorted(await self._sessions_between(ids, oldest, newest))
+
+    async def _sessions_between(self, ids: IdRange, oldest: float, newest: float) -> dict[str, float]:
+        found = dict[str, float]()
+        for kind in KINDS:
+            for session_id, last in await self._rows(self._within(kind, ids, oldest, newest)):
+                if isinstance(session_id, str):
+                    found[session_id] = max(float(last), found.get(session_id, -LATEST))
+        return found
 
     async def _summed_up(self, conditions: Mapping[Kind, list[ColumnElement[bool]]]) -> dict[str, SessionSummary]:
         found = dict[str, SessionSummary]()
@@ -153,22 +156,17 @@ class Finder:
         column = self._by_bytes(TABLES[kind].c.session_id)
         return select(column).where(*ids.conditions(column)).group_by(column).order_by(column).limit(count)
 
-    def _latest(self, kind: Kind, ids: IdRange, oldest: float, newest: float, most: int) -> Executable:
+    def _within(self, kind: Kind, ids: IdRange, oldest: float, newest: float) -> Executable:
         columns = TABLES[kind].c
-        latest = (
-            select(columns.session_id, columns.created_at)
-            .where(columns.created_at.between(oldest, newest))
-            .order_by(columns.created_at.desc())
-            .limit(most)
-            .cte("latest")
-        )
-        whole = select(null(), func.min(latest.c.created_at), func.count()).select_from(latest)
-        each = (
-            select(latest.c.session_id, func.max(latest.c.created_at), func.count())
-            .where(*ids.conditions(self._by_bytes(latest.c.session_id)))
-            .group_by(latest.c.session_id)
-        )
-        return whole.union_all(each)
+        session_id = self._database.beside_index(columns.session_id)
+        within = select(session_id, func.max(columns.created_at)).where(columns.created_at.between(oldest, newest))
+        return within.where(*ids.conditions(self._by_bytes(session_id))).group_by(session_id)
+
+
+def _floor(kind: Kind, oldest: float, newest: float, most: int) -> Executable:
+    created_at = TABLES[kind].c.created_at
+    times = select(created_at).where(created_at.between(oldest, newest)).order_by(created_at.desc())
+    return times.offset(most - 1).limit(1)
 
 
 def end_of_prefix(prefix: str) -> str | None:

@@ -10,6 +10,7 @@ patience, which takes not much longer than the shorter one alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf, nextafter
 from typing import Final, NamedTuple
 
 from jeeves_journal.records import SessionSummary
@@ -17,9 +18,9 @@ from jeeves_journal.stores.operations.finding import LATEST, MOST_IDS, Finder, I
 
 # Records. As many as a page of a hundred sessions has, most often, and read in a few milliseconds.
 _FIRST_PATIENCE: Final = 16_384
-_MORE_PATIENCE: Final = 8
+_MORE_PATIENCE: Final = 4
 # What it takes to read a record by its session, where one is an entry of the index by time.
-_COST_BY_ID: Final = 8
+_COST_BY_ID: Final = 16
 
 
 class Mark(NamedTuple):
@@ -63,9 +64,10 @@ async def page_of(finder: Finder, wanted: Wanted, *, is_recent_first: bool) -> l
     way = _ByTime(finder, wanted) if is_recent_first else _ById(finder, wanted)
     patience = _FIRST_PATIENCE
     while True:
-        page = await way.go_on(patience)
+        # Whether it is short is known at once.
+        page = await way.detour(patience)
         if page is None:
-            page = await way.detour(patience)
+            page = await way.go_on(patience)
         if page is not None:
             return page
         patience *= _MORE_PATIENCE
@@ -78,21 +80,20 @@ class _ById:
         self._finder = finder
         self._wanted = wanted
         self._rest = wanted.ids
+        self._at_once = min(wanted.limit, MOST_IDS)
         self._page: list[SessionSummary] = []
 
     async def go_on(self, patience: int) -> list[SessionSummary] | None:
         """Go from id to id; return ``None`` if that takes longer."""
         wanted, cost = self._wanted, 0
         while cost < patience:
-            count = MOST_IDS
-            if wanted.is_any_time:
-                count = min(count, wanted.limit - len(self._page))
-            ids = await self._finder.next_ids(self._rest, count)
+            ids = await self._finder.next_ids(self._rest, self._at_once)
             found = await self._finder.summaries(ids)
             self._page += [found[each] for each in ids if wanted.includes(found[each])]
-            if len(self._page) >= wanted.limit or len(ids) < count:
+            if len(self._page) >= wanted.limit or len(ids) < self._at_once:
                 return self._page[: wanted.limit]
             self._rest = replace(self._rest, after=ids[-1])
+            self._at_once = MOST_IDS
             cost += _COST_BY_ID * sum(each.steps + each.streams for each in found.values())
         return None
 
@@ -116,7 +117,6 @@ class _ByTime:
         self._finder = finder
         self._wanted = wanted
         self._newest = wanted.newest if wanted.mark is None else min(wanted.newest, wanted.mark.last_recorded)
-        self._found: dict[str, float] = {}
         self._looked_at: set[str] = set()
         self._page: list[SessionSummary] = []
 
@@ -124,22 +124,18 @@ class _ByTime:
         """Go from the latest records to earlier ones; return ``None`` if that takes longer."""
         wanted = self._wanted
         window = await self._finder.latest(wanted.ids, wanted.oldest, self._newest, patience)
-        for session_id, last in window.sessions.items():
-            self._found.setdefault(session_id, last)
-        # At its end may be only some of those that have the same time.
-        sure = [each for each, last in self._found.items() if window.floor is None or last > window.floor]
-        new = sorted(set(sure) - self._looked_at, key=lambda each: (-self._found[each], each))
+        new = sorted(window.sessions.keys() - self._looked_at, key=lambda each: (-window.sessions[each], each))
         while new and len(self._page) < wanted.limit:
             count = min(MOST_IDS, wanted.limit - len(self._page))
             part, new = new[:count], new[count:]
             self._looked_at.update(part)
             found = await self._finder.summaries(part)
             # Others have later records, and their place is before the page, or they are not old enough.
-            last_here = [found[each] for each in part if found[each].last_recorded == self._found[each]]
+            last_here = [found[each] for each in part if found[each].last_recorded == window.sessions[each]]
             self._page += [each for each in last_here if wanted.includes(each)]
         if window.floor is None or len(self._page) >= wanted.limit:
             return self._page
-        self._newest = window.floor
+        self._newest = nextafter(window.floor, -inf)
         return None
 
     async def detour(self, patience: int) -> list[SessionSummary] | None:
