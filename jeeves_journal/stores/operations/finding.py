@@ -94,8 +94,10 @@ class Finder:
 
     async def latest(self, ids: IdRange, oldest: float, newest: float, most: int) -> Window:
         """Look at about so many of the latest records between two times, for those of these sessions."""
-        floors = [await self._connection.scalar(_floor(kind, oldest, newest, most)) for kind in KINDS]
-        floor = max((float(each) for each in floors if each is not None), default=None)
+        floor: float | None = None
+        for kind in KINDS:
+            found = await self._connection.scalar(_floor(kind, oldest if floor is None else floor, newest, most))
+            floor = floor if found is None else float(found)
         return Window(await self._sessions_between(ids, oldest if floor is None else floor, newest), floor)
 
     async def ids_between(self, ids: IdRange, oldest: float, newest: float, most: int) -> list[str] | None:
