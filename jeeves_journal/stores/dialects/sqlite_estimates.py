@@ -34,8 +34,9 @@ async def estimated_size(connection: AsyncConnection, table: Table, payload: str
         union_all(*(_rows(table, payload, number, part.start) for number, part in enumerate(parts)))
     )
     for number, row_id, size in looked_at:
-        parts[number].row_ids.append(row_id)
-        parts[number].bytes += size or 0
+        part: _Part = parts[number]
+        part.row_ids.append(row_id)
+        part.bytes += size or 0
     found = sum(len(part.row_ids) for part in parts)
     rows = sum(part.density(last) for part in parts) / len(parts) * span
     return Size(round(rows), round(rows * sum(part.bytes for part in parts) / found))
