@@ -6,7 +6,7 @@ SQLite keeps no count of rows; ``sqlite_stat1`` is there only if somebody ran AN
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import Integer, Table, func, literal, literal_column, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,16 +30,13 @@ async def estimated_size(connection: AsyncConnection, table: Table, payload: str
         return Size(0, 0)
     span = last + 1 - first
     parts = [_Part(first + int(span * (part + part * _GOLDEN % 1) / _PARTS)) for part in range(_PARTS)]
-    looked_at: Any = await connection.execute(
-        union_all(*(_rows(table, payload, number, part.start) for number, part in enumerate(parts)))
-    )
-    for number, row_id, size in looked_at:
-        part: _Part = parts[number]
-        part.row_ids.append(row_id)
-        part.bytes += size or 0
-    found = sum(len(part.row_ids) for part in parts)
+    looked_at = union_all(*(_rows(table, payload, number, part.start) for number, part in enumerate(parts)))
+    for row in await connection.execute(looked_at):
+        number, row_id, size = cast("tuple[int, int, int | None]", row)
+        parts[number].row_ids.append(row_id)
+        parts[number].bytes += size or 0
     rows = sum(part.density(last) for part in parts) / len(parts) * span
-    return Size(round(rows), round(rows * sum(part.bytes for part in parts) / found))
+    return Size(round(rows), round(rows * sum(part.bytes for part in parts) / sum(len(part.row_ids) for part in parts)))
 
 
 @dataclass
