@@ -158,7 +158,8 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     @asynccontextmanager
     async def looking(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._lent() as (connection, driver), _transaction_on(driver, SNAPSHOT):
+        async with self.connections.lend_kept() as (connection, driver), _transaction_on(driver, SNAPSHOT):
+            await self._set_up(connection)
             yield connection
 
     def by_bytes(self, column: ColumnElement[str]) -> ColumnElement[str]:
@@ -173,17 +174,17 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     @asynccontextmanager
     async def operating(self) -> AsyncGenerator[AsyncConnection]:
         deadline = asyncio.get_running_loop().time() + self.settings.timeout
-        async with self._lent() as (connection, driver), self._transaction_of_ours(driver, deadline):
-            yield connection
-
-    @asynccontextmanager
-    async def _lent(self) -> AsyncGenerator[tuple[AsyncConnection, Driver]]:
-        """Lend a connection on which transactions are ours."""
         async with self.connections.lend() as connection:
-            where = {None: self.settings.schema}
-            await connection.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=where)
+            await self._set_up(connection)
             driver: Any = (await connection.get_raw_connection()).driver_connection
-            yield connection, driver
+            async with self._transaction_of_ours(driver, deadline):
+                yield connection
+
+    async def _set_up(self, connection: AsyncConnection) -> None:
+        """Leave transactions to us, and name the schema."""
+        await connection.execution_options(schema_translate_map={None: self.settings.schema})
+        if not self.connections.are_autocommit:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:

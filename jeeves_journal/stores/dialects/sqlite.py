@@ -59,6 +59,8 @@ Batches: TypeAlias = list[tuple[str, list[tuple[Any, ...]]]]
 _DIALECT: Final[Dialect] = aiosqlite_dialect.dialect()
 STATEMENTS: Final = Statements.compiled_for(_DIALECT, sqlite.insert)
 
+_UNARY_PLUS: Final[custom_op[str]] = custom_op("+")
+
 _MOST_LISTED: Final = 64
 """How many keys one SELECT asks for."""
 
@@ -131,7 +133,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     def beside_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
         # Without statistics, SQLite takes any range of keys for a small one: https://sqlite.org/optoverview.html#uplus
-        return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+        return UnaryExpression(column, operator=_UNARY_PLUS, type_=column.type)
 
     async def estimated_size(self, connection: AsyncConnection, kind: Kind) -> Size:
         return await estimated_size(connection, TABLES[kind], PAYLOADS[kind])
