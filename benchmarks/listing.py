@@ -74,7 +74,8 @@ def _inserts(database: str, numbers: str, sessions: int, rows: int, value: str) 
     created_at = f"{time.time() - sessions * rows * _SECONDS_BETWEEN} + {_SECONDS_BETWEEN} * at"
     for table, payload, which in (("journal_steps", "value", "< 9"), ("journal_streams", "chunks", "= 9")):
         columns = _COLUMNS.format(payload=payload)
-        selected = f"SELECT {_ROW[database]}, {value}, {created_at} FROM ({places}) places WHERE number % 10 {which}"
+        # Put together from constants and numbers.
+        selected = f"SELECT {_ROW[database]}, {value}, {created_at} FROM ({places}) places WHERE number % 10 {which}"  # noqa: S608
         yield f"INSERT INTO {table} ({columns}) {selected}"
 
 
