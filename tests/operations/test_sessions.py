@@ -174,6 +174,16 @@ class TestSessions:
                 f"s{each}" for each in range(7)
             ]  # type: ignore[arg-type]
 
+    async def test_a_session_with_very_many_of_the_latest_records_hides_no_other(self, rows: Rows):
+        large = [Given("step", "large", f"n{number}", 0, 1000.0 + number) for number in range(20_000)]
+        others = [Given("stream", f"s{number}", "n", 1, float(number)) for number in range(9)]
+        await make(rows, [*large, *others])
+        async with JournalStore.from_url(rows.url) as store:
+            assert isinstance(store, SQLAlchemyJournalStore)
+            expected = [session.id for session in recent_first(summaries([*large, *others]))]
+            assert [session.id for session in await pages(store, 4, order="recent")] == expected
+            assert [session.id for session in await store.sessions("s", order="recent")] == expected[1:]
+
     async def test_tables_of_jeevesagents_that_were_never_upgraded(self, rows: Rows):
         await make(rows)
         for table in ("journal_steps", "journal_streams"):
