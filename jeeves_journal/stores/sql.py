@@ -11,15 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from jeeves_journal.codecs import CodecOrName, Place, Resealer
 from jeeves_journal.keys import check_key, check_keys
+from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.options import StoreOptions
-from jeeves_journal.protocol import ManagedJournalStore
 from jeeves_journal.records import JournalEntry, Resealed
 from jeeves_journal.stores.dialects import Database, Key, SessionQuery, database_for_engine
-from jeeves_journal.stores.lifetime import StoreLifetime
+from jeeves_journal.stores.operated import OperatedStore
 from jeeves_journal.tracebacks import without_locals
 
 
-class SQLAlchemyJournalStore(StoreLifetime, ManagedJournalStore):
+class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
     """A journal in SQLite or Postgres; ``JournalStore.from_url`` makes one.
 
     It needs asyncio, and belongs to the event loop and the process of its first call. After that loop was closed it

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Final, cast
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import POSTGRES_OPTIONS, Settings, StoreOptions, read_settings
-from jeeves_journal.stores.dialects.database import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
+from jeeves_journal.stores.dialects.database import (
+    Database,
+    Key,
+    Row,
+    SessionQuery,
+    SessionRow,
+    Size,
+    Stored,
+    driver_error,
+)
 from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
 from jeeves_journal.stores.dialects.urls import Target, parse_dsn, parse_url
 from jeeves_journal.stores.statements import Kind
@@ -23,6 +32,7 @@ __all__ = [
     "Row",
     "SessionQuery",
     "SessionRow",
+    "Size",
     "Stored",
     "database_for_dsn",
     "database_for_engine",

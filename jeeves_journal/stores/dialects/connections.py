@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -27,6 +27,9 @@ class _Lease(NamedTuple, Generic[Driver]):
 class Connections(ABC, Generic[Driver]):
     """Lends connections, within one event loop."""
 
+    are_autocommit: bool = False
+    """Whether SQLAlchemy begins no transactions on them."""
+
     @abstractmethod
     def lease(self) -> AbstractAsyncContextManager[Driver]:
         """Lend the driver's connection, for compiled text."""
@@ -34,6 +37,12 @@ class Connections(ABC, Generic[Driver]):
     @abstractmethod
     def lend(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Lend SQLAlchemy's connection, for what is not hot."""
+
+    @asynccontextmanager
+    async def lend_kept(self) -> AsyncGenerator[tuple[AsyncConnection, Driver]]:
+        """Lend both, of a connection that is kept if there are any: to connect takes its time."""
+        async with self.lend() as connection:
+            yield connection, await _driver_of(connection)
 
     @abstractmethod
     async def close(self) -> None:
@@ -70,6 +79,8 @@ class KeptConnections(EngineConnections[Driver]):
     once for each call. They are taken out of the pool for good, so its kind and size do not matter.
     """
 
+    are_autocommit = True
+
     def __init__(
         self,
         engine: AsyncEngine,
@@ -84,7 +95,7 @@ class KeptConnections(EngineConnections[Driver]):
         """Prepare; see ``EngineConnections``.
 
         Args:
-            engine: See ``EngineConnections``.
+            engine: See ``EngineConnections``; in AUTOCOMMIT.
             terminated: See ``EngineConnections``.
             end: Closes a driver's connection.
             timeout: See ``EngineConnections``.
@@ -144,6 +155,22 @@ class KeptConnections(EngineConnections[Driver]):
                 await self._close(lease)
         finally:
             self._one_less()
+
+    @asynccontextmanager
+    async def lend_kept(self) -> AsyncGenerator[tuple[AsyncConnection, Driver]]:
+        lease = await self.take()
+        error: BaseException | None = None
+        try:
+            yield lease
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if isinstance(error, Exception | None):
+                # Nothing on the server; SQLAlchemy believes that it has begun a transaction.
+                with suppress(Exception):
+                    await lease.connection.rollback()
+            await self.give_back(lease, error)
 
     async def close(self) -> None:
         while self._idle:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, NamedTuple, TypeAlias
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -64,6 +65,14 @@ class SchemaState(NamedTuple):
 
     has_tables: bool
     revision: str | None
+
+
+class Size(NamedTuple):
+    """How much a table holds."""
+
+    rows: int
+    bytes: int
+    """Of the records in it."""
 
 
 class Database(ABC):
@@ -149,6 +158,22 @@ class Database(ABC):
     @abstractmethod
     def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Lend a connection on one snapshot, which nobody waits for, to read what is not hot."""
+
+    def by_bytes(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """Return a key's column so that it is ordered and compared byte by byte."""
+        return column
+
+    def beside_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """Return a key's column for what is only a filter where rows are found by another index."""
+        return column
+
+    async def has_keys_by_bytes(self, connection: AsyncConnection) -> bool:
+        """Return whether the primary keys are ordered byte by byte too, so that they help to do so."""
+        return True
+
+    @abstractmethod
+    async def estimated_size(self, connection: AsyncConnection, kind: Kind) -> Size:
+        """Estimate, without reading all of it, how much the table of a kind holds, which is not little."""
 
     @abstractmethod
     def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:

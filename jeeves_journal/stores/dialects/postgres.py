@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
-from sqlalchemy import Dialect
+from sqlalchemy import ColumnElement, Dialect, collate
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -27,6 +27,7 @@ from jeeves_journal.stores.dialects.database import (
     Row,
     SchemaState,
     SessionRow,
+    Size,
     Stored,
 )
 from jeeves_journal.stores.dialects.postgres_errors import (
@@ -35,12 +36,15 @@ from jeeves_journal.stores.dialects.postgres_errors import (
     is_passing,
     is_refused_write,
 )
+from jeeves_journal.stores.dialects.postgres_looking import SNAPSHOT, estimated_size, have_keys_by_bytes
 from jeeves_journal.stores.dialects.postgres_upgrades import session_lock, transaction_lock
 from jeeves_journal.stores.statements import (
     KINDS,
     MANY_KEYS,
     MANY_ROWS,
+    PAYLOADS,
     TABLE_NAMES,
+    TABLES,
     Kind,
     Statements,
     compile_text,
@@ -62,8 +66,6 @@ _SETTINGS: Final = (
 )
 # A commit that the network keeps would leave rows locked for as long as the server takes the connection for good.
 _LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; " + _SETTINGS
-# So that what several statements read belongs together.
-_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
@@ -157,23 +159,33 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     @asynccontextmanager
     async def looking(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._lent() as (connection, driver), _transaction_on(driver, _SNAPSHOT):
+        async with self.connections.lend_kept() as (connection, driver), _transaction_on(driver, SNAPSHOT):
+            await self._set_up(connection)
             yield connection
+
+    def by_bytes(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        return collate(column, "C")
+
+    async def has_keys_by_bytes(self, connection: AsyncConnection) -> bool:
+        return await have_keys_by_bytes(connection, *(self._qualified(TABLE_NAMES[kind]) for kind in KINDS))
+
+    async def estimated_size(self, connection: AsyncConnection, kind: Kind) -> Size:
+        return await estimated_size(connection, TABLES[kind], PAYLOADS[kind], self._qualified(TABLE_NAMES[kind]))
 
     @asynccontextmanager
     async def operating(self) -> AsyncGenerator[AsyncConnection]:
         deadline = asyncio.get_running_loop().time() + self.settings.timeout
-        async with self._lent() as (connection, driver), self._transaction_of_ours(driver, deadline):
-            yield connection
-
-    @asynccontextmanager
-    async def _lent(self) -> AsyncGenerator[tuple[AsyncConnection, Driver]]:
-        """Lend a connection on which transactions are ours."""
         async with self.connections.lend() as connection:
-            where = {None: self.settings.schema}
-            await connection.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=where)
+            await self._set_up(connection)
             driver: Any = (await connection.get_raw_connection()).driver_connection
-            yield connection, driver
+            async with self._transaction_of_ours(driver, deadline):
+                yield connection
+
+    async def _set_up(self, connection: AsyncConnection) -> None:
+        """Leave transactions to us, and name the schema."""
+        await connection.execution_options(schema_translate_map={None: self.settings.schema})
+        if not self.connections.are_autocommit:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:

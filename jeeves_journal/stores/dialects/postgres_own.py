@@ -121,7 +121,8 @@ class OwnPostgres(PostgresDatabase):
 
     async def _connect(self, *, create: bool) -> Connections[Driver]:
         engine = create_async_engine(
-            "postgresql+asyncpg://" + ("?prepared_statement_cache_size=0" if self.settings.pgbouncer else ""),
+            # A plan that outlives an upgrade of the tables is refused within a transaction.
+            "postgresql+asyncpg://?prepared_statement_cache_size=0",
             async_creator=self._connect_driver,
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,

@@ -16,11 +16,12 @@ from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiosqlite
-from sqlalchemy import Dialect, StaticPool
+from sqlalchemy import ColumnElement, Dialect, StaticPool, UnaryExpression
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.util import greenlet_spawn
 
 from jeeves_journal.errors import JournalError, StoreClosedError, StoreUnavailableError
@@ -33,14 +34,18 @@ from jeeves_journal.stores.dialects.database import (
     Row,
     SchemaState,
     SessionRow,
+    Size,
     Stored,
     driver_error,
 )
 from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain, is_busy
+from jeeves_journal.stores.dialects.sqlite_estimates import estimated_size
 from jeeves_journal.stores.dialects.sqlite_thread import on_thread
 from jeeves_journal.stores.statements import (
     KINDS,
+    PAYLOADS,
     TABLE_NAMES,
+    TABLES,
     Kind,
     Statements,
     compile_text,
@@ -53,6 +58,8 @@ Batches: TypeAlias = list[tuple[str, list[tuple[Any, ...]]]]
 
 _DIALECT: Final[Dialect] = aiosqlite_dialect.dialect()
 STATEMENTS: Final = Statements.compiled_for(_DIALECT, sqlite.insert)
+
+_UNARY_PLUS: Final[custom_op[str]] = custom_op("+")
 
 _MOST_LISTED: Final = 64
 """How many keys one SELECT asks for."""
@@ -123,6 +130,13 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._transaction("BEGIN")
+
+    def beside_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        # Without statistics, SQLite takes any range of keys for a small one: https://sqlite.org/optoverview.html#uplus
+        return UnaryExpression(column, operator=_UNARY_PLUS, type_=column.type)
+
+    async def estimated_size(self, connection: AsyncConnection, kind: Kind) -> Size:
+        return await estimated_size(connection, TABLES[kind], PAYLOADS[kind])
 
     def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:
         # The write lock from the start: what first reads and then writes is refused with BUSY_SNAPSHOT when another

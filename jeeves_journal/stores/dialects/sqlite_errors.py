@@ -72,3 +72,8 @@ def is_busy(error: BaseException) -> bool:
     """Return whether a lock was not to be had."""
     # The low byte is the primary code. SQLite answers some BUSY without asking its busy handler.
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def is_unwritable(error: BaseException) -> bool:
+    """Return whether SQLite wanted to make or to write a file, and may not."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)

@@ -94,6 +94,32 @@ class OpenFiles:
         return [(status.st_dev, status.st_ino) for status in found]
 
 
+class UnlockedFile:
+    """A file that is read without locks, since its folder takes none of the files that hold them."""
+
+    def __init__(self, path: Path) -> None:
+        """Remember how the file is now."""
+        self._path = path
+        self._found = self._look()
+
+    def is_unchanged(self) -> bool:
+        """Return whether nobody has written to it since, as somebody with more rights may."""
+        return self._look() == self._found
+
+    def _look(self) -> tuple[int, ...] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def has_log(path: Path) -> bool:
+    """Return whether there is a write-ahead log beside a file, and anything in it."""
+    log = Path(f"{path.resolve()}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
 def _refuse_network(path: Path) -> None:
     target = path.resolve()
     found = next(each for each in (target, *target.parents) if each.exists())

@@ -7,26 +7,33 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import aiosqlite
 from sqlalchemy import URL, NullPool, event
 from sqlalchemy import __version__ as sqlalchemy_version
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from jeeves_journal.errors import ConfigurationError, JournalError, SchemaError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
-from jeeves_journal.stores.dialects.database import MISSING_TABLES, Key, Stored
+from jeeves_journal.stores.dialects.database import MISSING_TABLES, Key, Stored, driver_error
 from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
-from jeeves_journal.stores.dialects.sqlite_errors import is_busy
-from jeeves_journal.stores.dialects.sqlite_file import OpenFiles, holds_no_more_files, prepare_file
+from jeeves_journal.stores.dialects.sqlite_errors import is_busy, is_unwritable
+from jeeves_journal.stores.dialects.sqlite_file import (
+    OpenFiles,
+    UnlockedFile,
+    has_log,
+    holds_no_more_files,
+    prepare_file,
+)
 from jeeves_journal.stores.dialects.sqlite_log import open_all_files, start_log_anew
 from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
 from jeeves_journal.stores.dialects.sqlite_thread import connect_driver, end, on_thread
@@ -127,6 +134,7 @@ class SqliteFile(OwnSqlite):
         except FileNotFoundError as error:
             raise ConfigurationError("the working directory was deleted", "name the file by its whole path") from error
         self._files: OpenFiles | None = None
+        self._unlocked: UnlockedFile | None = None
         self._quick: QuickReader | None = None
 
     def describe(self) -> str:
@@ -148,25 +156,49 @@ class SqliteFile(OwnSqlite):
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
         warn_of_wal_reset_bug()
         expected = await asyncio.to_thread(prepare_file, self.path, create=create)
-        self._files = None
-        engine = self._start_engine(str(self.path))
+        self._files = self._unlocked = None
+        connections = self._connections_of(self._start_engine(str(self.path)))
+        if not create:
+            return await self._readable(connections)
+        try:
+            async with connections.lease() as driver:
+                await self._run(driver, self._use_wal)
+                await self._run(driver, self._open_quick)
+            if self._files is None or self._files.database != expected:
+                what = f"{self.describe()} was deleted or replaced while it was opened"
+                raise StoreUnavailableError(what, "try again")
+        except BaseException:
+            self._close_quick()
+            await connections.close()
+            raise
+        return connections
+
+    def _connections_of(self, engine: AsyncEngine) -> Connections[aiosqlite.Connection]:
         # SQLite would make a file where it finds none.
         event.listen(engine.sync_engine, "do_connect", lambda *_: self._check_files())
         # One to write, and others to read meanwhile.
-        connections = self._kept(engine, 1 + self.reads_at_once)
-        if create:
-            try:
-                async with connections.lease() as driver:
-                    await self._run(driver, self._use_wal)
-                    await self._run(driver, self._open_quick)
-                if self._files is None or self._files.database != expected:
-                    what = f"{self.describe()} was deleted or replaced while it was opened"
-                    raise StoreUnavailableError(what, "try again")
-            except BaseException:
-                self._close_quick()
-                await connections.close()
+        return self._kept(engine, 1 + self.reads_at_once)
+
+    async def _readable(self, connections: Connections[aiosqlite.Connection]) -> Connections[aiosqlite.Connection]:
+        """Return connections by which a file can be read also where SQLite cannot put its log and locks beside it.
+
+        https://sqlite.org/wal.html#read_only_databases
+        """
+        try:
+            async with connections.lease():
+                return connections
+        except BaseException as error:
+            await connections.close()
+            if not is_unwritable(driver_error(error)) or has_log(self.path):
                 raise
-        return connections
+        self._unlocked = UnlockedFile(self.path)
+        return self._connections_of(self._start_engine(f"file:{quote(str(self.path))}", uri="true", immutable="1"))
+
+    @asynccontextmanager
+    async def _transaction(self, begin: str) -> AsyncGenerator[AsyncConnection]:
+        async with super()._transaction(begin) as connection:
+            yield connection
+        self._check_files()
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         if len(keys) == 1 and self._quick is not None:
@@ -215,6 +247,9 @@ class SqliteFile(OwnSqlite):
         if self._files is not None and not self._files.are_in_place():
             what = f"{self.describe()}, its -wal or its -shm was deleted or replaced while open"
             raise StoreUnavailableError(what, "put the files back, or open a new store")
+        if self._unlocked is not None and not self._unlocked.is_unchanged():
+            what = f"{self.describe()} was written to while it was read without locks"
+            raise StoreUnavailableError(what, "open a new store, or let this process write the file's folder")
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Turn WAL mode on; runs on the driver's thread."""

@@ -1,0 +1,99 @@
+"""What operators ask of a SQL store. How it is done stands in ``operations``, one module for each kind of work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Literal
+
+from jeeves_journal.arguments import check_age, check_count, check_order, check_prefix, check_prefixes
+from jeeves_journal.keys import check_key, check_keys
+from jeeves_journal.records import Pruned, SessionSummary, StepSummary, StoredRecord, Usage
+from jeeves_journal.stores.lifetime import StoreLifetime
+from jeeves_journal.stores.operations import deleting, forking, listing, moving, pruning, usage
+from jeeves_journal.tracebacks import without_locals
+
+
+class OperatedStore(StoreLifetime):
+    """The part of a SQL store that operators use; ``OperableJournalStore`` says what each method promises."""
+
+    @without_locals
+    async def sessions(
+        self,
+        prefix: str | None = None,
+        *,
+        order: Literal["id", "recent"] = "id",
+        newer_than: timedelta | None = None,
+        older_than: timedelta | None = None,
+        after: str | SessionSummary | None = None,
+        limit: int = 100,
+    ) -> list[SessionSummary]:
+        query = listing.SessionsQuery(
+            prefix=None if prefix is None else check_prefix("prefix", prefix),
+            is_recent_first=check_order(order) == "recent",
+            newer_than=None if newer_than is None else check_age("newer_than", newer_than),
+            older_than=None if older_than is None else check_age("older_than", older_than),
+            after=after if after is None or isinstance(after, SessionSummary) else check_key("after", after),
+            limit=check_count("limit", limit),
+        )
+        return await self._operate(listing.sessions, query)
+
+    @without_locals
+    async def steps(self, session_id: str) -> list[StepSummary]:
+        return await self._operate(listing.steps, check_key("session_id", session_id))
+
+    @without_locals
+    async def delete_session(self, session_id: str) -> int:
+        return await self._operate(deleting.delete_session, check_key("session_id", session_id))
+
+    @without_locals
+    async def delete_step(self, session_id: str, step_name: str) -> int:
+        return await self._operate(deleting.delete_step, *check_keys(session_id, step_name))
+
+    @without_locals
+    async def rewind(self, session_id: str, to: str) -> int:
+        return await self._operate(deleting.rewind, check_key("session_id", session_id), check_key("to", to))
+
+    @without_locals
+    async def fork_session(self, source: str, target: str, *, before: str | None = None) -> int:
+        source, target = check_key("source", source), check_key("target", target)
+        before = None if before is None else check_key("before", before)
+        return await self._operate(forking.fork_session, source, target, before)
+
+    @without_locals
+    async def prune(
+        self,
+        older_than: timedelta,
+        *,
+        keep: Sequence[str] = (),
+        dry_run: bool = False,
+        batch: int = 1_000,
+        progress: Callable[[Pruned], object] | None = None,
+    ) -> Pruned:
+        age, prefixes, most = (
+            check_age("older_than", older_than),
+            check_prefixes("keep", keep),
+            check_count("batch", batch),
+        )
+        report = progress or (lambda _: None)
+        return await self._operate(pruning.prune, age, prefixes, most, report, dry_run=dry_run)
+
+    @without_locals
+    async def usage(self) -> Usage:
+        return await self._operate(usage.usage)
+
+    async def records(self, session_id: str) -> AsyncIterator[StoredRecord]:
+        session_id = check_key("session_id", session_id)
+        after: StoredRecord | None = None
+        while page := await self._page(session_id, after):
+            for record in page:
+                yield record
+            after = page[-1]
+
+    @without_locals
+    async def restore_session(self, session_id: str, records: Iterable[StoredRecord]) -> bool:
+        return await self._operate(moving.restore_session, check_key("session_id", session_id), tuple(records))
+
+    @without_locals
+    async def _page(self, session_id: str, after: StoredRecord | None) -> list[StoredRecord]:
+        return await self._operate(moving.page, session_id, after)
