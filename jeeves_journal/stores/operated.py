@@ -56,9 +56,12 @@ class OperatedStore(StoreLifetime):
 
     @without_locals
     async def fork_session(self, source: str, target: str, *, before: str | None = None) -> int:
-        source, target = check_key("source", source), check_key("target", target)
-        before = None if before is None else check_key("before", before)
-        return await self._operate(forking.fork_session, source, target, before)
+        fork = forking.Fork(
+            source=check_key("source", source),
+            target=check_key("target", target),
+            before=None if before is None else check_key("before", before),
+        )
+        return await self._operate(forking.fork_session, self._codec, fork)
 
     @without_locals
     async def prune(
