@@ -11,19 +11,24 @@ from tests.stores.servers import hanging_up_once
 
 
 @asynccontextmanager
-async def losing_an_answer(url: str, meanwhile: Callable[[], object] = lambda: None) -> AsyncIterator[str]:
+async def losing_an_answer(
+    url: str, meanwhile: Callable[[], object] = lambda: None, *, since: asyncio.Event | None = None
+) -> AsyncIterator[str]:
     """The URL of a way to a server on which the answer to the first commit is lost, and the connection with it.
 
-    ``meanwhile`` is called after the commit, before anybody can do anything about it.
+    ``meanwhile`` is called after the commit, before anybody can do anything about it. The first is that ``since`` an
+    event, if there is one.
     """
     async with proxy_before(url) as proxy:
-        tasks = asyncio.ensure_future(_swallow(proxy)), asyncio.ensure_future(_then(proxy, meanwhile))
+        tasks = asyncio.ensure_future(_swallow(proxy, since)), asyncio.ensure_future(_then(proxy, meanwhile))
         yield proxy.url
         assert proxy.swallowed == 1
         await asyncio.gather(*tasks)
 
 
-async def _swallow(proxy: Proxy) -> None:
+async def _swallow(proxy: Proxy, since: asyncio.Event | None) -> None:
+    if since is not None:
+        await since.wait()
     while not proxy.swallowed:
         await proxy.next_words(of_server=False)
         for line in proxy.lines if not proxy.swallowed else ():
