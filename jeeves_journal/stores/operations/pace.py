@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Final, Protocol, TypeVar
 
 # What a record takes beside its bytes, expressed in them: about a page of SQLite's.
 _RECORD_BYTES: Final = 4096
-# What is done first, in records without bytes. Even a slow machine takes no 100 ms for it.
-_FIRST: Final = 250.0
+# What is done first and always, in records without bytes: so few that what they take is mostly overhead.
+_LEAST: Final = 32.0
 
 
 class Sized(Protocol):
@@ -29,18 +31,22 @@ S = TypeVar("S", bound=Sized)
 
 
 class Pace:
-    """Finds out how much can be done in a given time."""
+    """Finds out how much can be done in a given time, beside what a part takes however little it does."""
 
     def __init__(self, seconds: float, most: int) -> None:
         """Prepare.
 
         Args:
-            seconds: What one part should take.
+            seconds: What the work of one part should take.
             most: How many records it may hold.
         """
         self._seconds = seconds
         self._most = most
-        self._weight = _FIRST
+        self._weight = _LEAST
+        # What the quickest part took: a commit, and the way to the server and back.
+        self._overhead = inf
+        # Of the latest parts, in seconds for a record.
+        self._paces = deque[float](maxlen=4)
 
     def fitting(self, things: Iterable[S]) -> Iterator[S]:
         """Yield the first of these that can be done together, none where the very first is too much."""
@@ -55,11 +61,13 @@ class Pace:
     def took(self, seconds: float, done: Iterable[Sized]) -> None:
         """Learn from a part that was done."""
         weight = sum(map(_weight, done))
-        if seconds > self._seconds:
-            self._weight = max(weight * self._seconds / seconds, 1.0)
-        elif weight > self._weight / 2:
-            # What was much less tells more of the commit than of the work.
-            self._weight *= min(self._seconds / max(seconds, 1e-6), 2.0)
+        self._overhead = min(self._overhead, seconds)
+        # What was much less tells more of the overhead than of the work.
+        if weight > self._weight / 2:
+            self._paces.append((seconds - self._overhead) / weight)
+            # The second best: what a machine that has other things to do adds now and then is not the work's.
+            pace = sorted(self._paces)[min(1, len(self._paces) - 1)]
+            self._weight = max(min(self._seconds / max(pace, 1e-9), 2 * self._weight), _LEAST)
 
 
 def _weight(thing: Sized) -> float:

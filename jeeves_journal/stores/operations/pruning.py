@@ -189,7 +189,10 @@ class Pruning:
             return await work(connection)
 
         await in_one_transaction(lanes, database, timed)
-        self._pace.took(time.monotonic() - started, done)
+        seconds = time.monotonic() - started
+        self._pace.took(seconds, done)
+        records = sum(each.records for each in done)
+        _LOGGER.debug("%s: deleted %d records in %.3f s", database.describe(), records, seconds)
 
     def _add(self, sessions: int, done: Sequence[Sized]) -> None:
         before = self.pruned

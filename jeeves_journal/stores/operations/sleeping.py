@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -182,20 +183,23 @@ async def woke_up(connection: AsyncConnection, session_id: str, cutoff: float) -
 
     It takes the same however much the session recorded.
     """
-    for kind in KINDS:
+
+    def its_own(kind: Kind) -> Select[int]:
         columns = TABLES[kind].c
         recent = select(columns.session_id).where(columns.created_at >= cutoff)
         page = recent.order_by(columns.created_at.desc(), columns.session_id.desc()).limit(_MOST_RECENT).subquery()
-        its_own = select(literal(1)).where(page.c.session_id == session_id).limit(1)
-        if await connection.scalar(its_own) is not None:
-            return True
-    return False
+        return select(literal(1)).where(page.c.session_id == session_id)
+
+    return await _any_found(connection, its_own)
 
 
 async def left_of(connection: AsyncConnection, session_ids: list[str]) -> bool:
     """Return whether any of these sessions has records."""
-    for kind in KINDS:
-        columns = TABLES[kind].c
-        if await connection.scalar(select(literal(1)).where(columns.session_id.in_(session_ids)).limit(1)) is not None:
-            return True
-    return False
+    return await _any_found(
+        connection, lambda kind: select(literal(1)).where(TABLES[kind].c.session_id.in_(session_ids))
+    )
+
+
+async def _any_found(connection: AsyncConnection, query: Callable[[Kind], Select[int]]) -> bool:
+    found = select(*(query(kind).limit(1).scalar_subquery() for kind in KINDS))
+    return any(value is not None for value in (await connection.execute(found)).one())

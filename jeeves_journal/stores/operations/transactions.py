@@ -26,10 +26,11 @@ async def in_one_transaction(lanes: Lanes, database: Database, work: Callable[[A
             for transaction, result in ended:
                 if await database.was_committed(connection, transaction):
                     return result
+            # Asked before anything is locked.
+            own = await database.transaction_of(connection)
             result = await work(connection)
-            transaction_or_none = await database.transaction_of(connection)
-            if transaction_or_none is not None:
-                ended.append((transaction_or_none, result))
+            if own is not None:
+                ended.append((own, result))
         return result
 
     return await lanes.attempt(attempt)
