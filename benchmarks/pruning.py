@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -19,12 +20,13 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
-from jeeves_journal import JournalStore, Pruned
+from jeeves_journal import JournalStore
 from tests.servers.postgres import PostgresServer, fresh_database
 from tests.stores.rows import PostgresRows, Rows, SqliteRows
 
+_LOGGER: Final = logging.getLogger("jeeves_journal")
 _CHECKOUT: Final = Path(__file__).parents[1]
 _SERVER: Final = {"shared_buffers": "128MB"}
 _WEEK: Final = timedelta(days=7)
@@ -35,17 +37,29 @@ _FACTOR: Final = 10
 _INSERT: Final = "INSERT INTO journal_steps (session_id, step_name, value, created_at) VALUES (?, ?, ?, ?)"
 
 
+class _Transactions(logging.Handler):
+    """Notes what the store says of its transactions, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.seconds: list[float] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.args, tuple) and record.msg.startswith("%s: deleted"):
+            self.seconds.append(cast("float", record.args[2]))
+
+
 class Measured(NamedTuple):
     """What one pruning took, in seconds.
 
     Attributes:
         seconds: All of it.
-        longest: The longest transaction, with the connection that is opened for it.
+        transactions: Each of its transactions, from the moment at which it may hold locks.
         longest_put: The longest put of another process meanwhile.
     """
 
     seconds: float
-    longest: float
+    transactions: list[float]
     longest_put: float
 
 
@@ -58,6 +72,8 @@ async def main() -> None:
     if arguments.put:
         await _put(arguments.put)
         return
+    _LOGGER.setLevel(logging.DEBUG)
+    _LOGGER.propagate = False
     pruned, kept, rounds = (2_000, 2_000, 1) if arguments.quick else (40_000, 100_000, 3)
     with PostgresServer(_SERVER) as server, tempfile.TemporaryDirectory(dir=_CHECKOUT, prefix=".bench-") as name:
         fresh: dict[str, Callable[[], AbstractContextManager[Rows]]] = {
@@ -80,9 +96,10 @@ async def _compare(
             quiet = await _quiet(rows)
             measured = [await _prune(rows, pruned, number) for number in range(rounds)]
             seconds[factor] = median(each.seconds for each in measured)
+            transactions = [each for one in measured for each in one.transactions]
             print(
                 f"{database}: {pruned:,} of {pruned + kept * factor:,} records pruned in {seconds[factor]:.2f} s; "
-                f"the longest transaction {max(each.longest for each in measured) * 1000:.0f} ms; "
+                f"transactions {median(transactions) * 1000:.0f} ms, the longest {max(transactions) * 1000:.0f} ms; "
                 f"the longest put meanwhile {max(each.longest_put for each in measured) * 1000:.0f} ms, "
                 f"without {quiet * 1000:.0f} ms"
             )
@@ -92,24 +109,19 @@ async def _compare(
 async def _prune(rows: Rows, pruned: int, number: int) -> Measured:
     _fill(rows, f"old-{number}", pruned, 30)
     rows.run("ANALYZE", [()])
-    before, longest, told = 0.0, 0.0, Pruned(0, 0, 0)
-
-    def look(now: Pruned) -> None:
-        nonlocal before, longest, told
-        if now != told:
-            longest = max(longest, time.perf_counter() - before)
-        before, told = time.perf_counter(), now
-
+    transactions = _Transactions()
+    _LOGGER.addHandler(transactions)
     async with JournalStore.from_url(rows.url) as store:
         await store.get_step("warm", "up")
         with _putting(rows.url) as finish:
-            before = started = time.perf_counter()
-            done = await store.prune(_WEEK, progress=look)
+            started = time.perf_counter()
+            done = await store.prune(_WEEK)
             seconds = time.perf_counter() - started
             longest_put = finish()
     if done.records != pruned:
         raise AssertionError(f"{done} was pruned")
-    return Measured(seconds, longest, longest_put)
+    _LOGGER.removeHandler(transactions)
+    return Measured(seconds, transactions.seconds, longest_put)
 
 
 async def _quiet(rows: Rows) -> float:
