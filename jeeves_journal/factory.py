@@ -23,6 +23,26 @@ def from_url(url: str, **options: Unpack[StoreOptions]) -> InMemoryJournalStore 
     return SQLAlchemyJournalStore.over(database_for_url(url, options))
 
 
+def open_to_look(url: str, **options: Unpack[StoreOptions]) -> InMemoryJournalStore | SQLAlchemyJournalStore:
+    """Return the store that a URL names, for those who only read: its use creates, converts and upgrades nothing.
+
+    A SQLite file has to be there, and the tables in it; they may be older ones. What is wrong is an error of the first
+    call. Nothing is left beside a file that was not there before, and a file in a folder where this process may write
+    nothing can be read too.
+
+    Raises:
+        ConfigurationError: See ``JournalStore.from_url``.
+    """
+    if str(url).startswith("memory:"):
+        return _memory_store(url, options)
+    from jeeves_journal.stores.dialects import database_for_url
+    from jeeves_journal.stores.sql import SQLAlchemyJournalStore
+
+    database = database_for_url(url, options)
+    database.only_looks = True
+    return SQLAlchemyJournalStore.over(database)
+
+
 def _memory_store(url: str, options: StoreOptions) -> InMemoryJournalStore:
     from jeeves_journal.stores.memory import InMemoryJournalStore
 
