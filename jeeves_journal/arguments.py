@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.keys import check_key
@@ -48,7 +48,7 @@ def check_prefixes(name: str, prefixes: object) -> tuple[str, ...]:
     """
     if isinstance(prefixes, str | bytes) or not isinstance(prefixes, Iterable):
         raise ConfigurationError(f"{name} cannot be {type(prefixes).__name__}", "pass a list of prefixes")
-    return tuple(check_prefix(name, prefix) for prefix in prefixes)
+    return tuple(check_prefix(name, prefix) for prefix in cast("Iterable[object]", prefixes))
 
 
 def check_count(name: str, count: object) -> int:
@@ -82,7 +82,7 @@ def check_records(session_id: str, records: object) -> tuple[StoredRecord, ...]:
     """
     if not isinstance(records, Iterable):
         raise _refused_records(f"a {type(records).__name__}", session_id)
-    checked = tuple(_check_record(session_id, record) for record in records)
+    checked = tuple(_check_record(session_id, record) for record in cast("Iterable[object]", records))
     if len({(record.kind, record.step_name) for record in checked}) < len(checked):
         raise _refused_records("two of one step", session_id)
     return checked

@@ -75,7 +75,7 @@ class OperatedStore(StoreLifetime):
             check_prefixes("keep", keep),
             check_count("batch", batch),
         )
-        report = progress or (lambda _: None)
+        report: Callable[[Pruned], object] = progress or (lambda _: None)
         return await self._operate(pruning.prune, age, prefixes, most, report, dry_run=dry_run)
 
     @without_locals
