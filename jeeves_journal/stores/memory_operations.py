@@ -129,9 +129,8 @@ class OperatedMemoryStore:
         self._check_open()
         return Usage(steps=self._usage_of("step"), streams=self._usage_of("stream"), is_exact=True)
 
-    async def records(self, session_id: str) -> AsyncIterator[StoredRecord]:
-        for record in self._records.of_session(self._admit(session_id)):
-            yield record
+    def records(self, session_id: str) -> AsyncIterator[StoredRecord]:
+        return _Reading(lambda: self._records.of_session(self._admit(session_id)))
 
     @without_locals
     async def restore_session(self, session_id: str, records: Iterable[StoredRecord]) -> bool:
@@ -200,6 +199,22 @@ class OperatedMemoryStore:
     def _check_open(self, session_id: str | None = None, step_name: str | None = None) -> None:
         if self._closed:
             raise StoreClosedError("the store is closed", "open a new one", session_id, step_name)
+
+
+class _Reading(AsyncIterator[StoredRecord]):
+    """Records one after the other. No async generator, of which trio warns where somebody stops reading."""
+
+    def __init__(self, start: Callable[[], Iterable[StoredRecord]]) -> None:
+        self._start = start
+        self._left: Iterator[StoredRecord] | None = None
+
+    @without_locals
+    async def __anext__(self) -> StoredRecord:
+        if self._left is None:
+            self._left = iter(self._start())
+        for record in self._left:
+            return record
+        raise StopAsyncIteration
 
 
 def _no_session(session_id: str) -> NotRecordedError:
