@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from jeeves_journal.errors import InvalidKeyError, NotRecordedError
@@ -11,7 +9,7 @@ from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.testing import values
 from jeeves_journal.testing.calls import recorded
 from jeeves_journal.testing.managed import ManagedJournalStoreContract
-from jeeves_journal.testing.planting import ids_of, names, plant, stored
+from jeeves_journal.testing.planting import different_keys, ids_of, names, plant, stored
 
 
 class ChangingContract(ManagedJournalStoreContract):
@@ -38,16 +36,14 @@ class ChangingContract(ManagedJournalStoreContract):
         await store.put_stream(session_id, "answer", [1])
         assert [await store.delete_session(session_id) for _ in range(2)] == [1, 0]
 
-    @pytest.mark.parametrize(("one", "other"), values.DIFFERENT_KEYS)
-    async def test_other_sessions_are_not_deleted(
-        self, store: OperableJournalStore, session_id: str, one: str, other: str
-    ) -> None:
-        for end in (one, other):
-            await store.put_step(session_id + end, "fetch", end)
-            await store.put_stream(session_id + end, "answer", [end])
-        assert await store.delete_session(session_id + one) == 2
-        assert await recorded(store, session_id + other, "fetch") == other
-        assert await store.get_stream(session_id + other, "answer") == [other]
+    async def test_other_sessions_are_not_deleted(self, store: OperableJournalStore, session_id: str) -> None:
+        for session, one, other in different_keys(session_id):
+            for end in (one, other):
+                await store.put_step(session + end, "fetch", end)
+                await store.put_stream(session + end, "answer", [end])
+            assert await store.delete_session(session + one) == 2
+            assert await recorded(store, session + other, "fetch") == other
+            assert await store.get_stream(session + other, "answer") == [other]
 
     async def test_a_deleted_session_may_begin_again(self, store: OperableJournalStore, session_id: str) -> None:
         await store.put_step(session_id, "fetch", "first run")
@@ -89,18 +85,16 @@ class ChangingContract(ManagedJournalStoreContract):
         assert await store.delete_step(session_id, "fetch") == 0
         assert await names(store, session_id) == ["charge"]
 
-    @pytest.mark.parametrize(("one", "other"), values.DIFFERENT_KEYS)
-    async def test_other_steps_are_not_deleted(
-        self, store: OperableJournalStore, session_id: str, one: str, other: str
-    ) -> None:
-        keys = [(session_id + session, name) for session in (one, other) for name in (one, other)]
-        for key in keys:
-            await store.put_step(*key, key)
-            await store.put_stream(*key, [key])
-        assert await store.delete_step(*keys[0]) == 2
-        for key in keys[1:]:
-            assert await recorded(store, *key) == key
-            assert await store.get_stream(*key) == [key]
+    async def test_other_steps_are_not_deleted(self, store: OperableJournalStore, session_id: str) -> None:
+        for session, one, other in different_keys(session_id):
+            keys = [(session + end, name) for end in (one, other) for name in (one, other)]
+            for key in keys:
+                await store.put_step(*key, key)
+                await store.put_stream(*key, [key])
+            assert await store.delete_step(*keys[0]) == 2
+            for key in keys[1:]:
+                assert await recorded(store, *key) == key
+                assert await store.get_stream(*key) == [key]
 
     async def test_a_session_ends_with_its_last_step(self, store: OperableJournalStore, session_id: str) -> None:
         await store.put_step(session_id, "fetch", 1)
@@ -181,28 +175,24 @@ class ChangingContract(ManagedJournalStoreContract):
             assert step in str(refusal.value)
         assert await names(store, session_id) == ["a"]
 
-    @pytest.mark.parametrize(("one", "other"), values.DIFFERENT_KEYS)
-    async def test_other_runs_are_not_taken_back(
-        self, store: OperableJournalStore, session_id: str, one: str, other: str
-    ) -> None:
-        for end in (one, other):
-            for name in (one, other):
-                await store.put_step(session_id + end, name, 1)
-        assert await store.rewind(session_id + one, one) == 2
-        assert await names(store, session_id + other) == [one, other]
+    async def test_other_runs_are_not_taken_back(self, store: OperableJournalStore, session_id: str) -> None:
+        for session, one, other in different_keys(session_id):
+            for end in (one, other):
+                for name in (one, other):
+                    await store.put_step(session + end, name, 1)
+            assert await store.rewind(session + one, one) == 2
+            assert await names(store, session + other) == [one, other]
 
     # -- keys
 
-    @pytest.mark.parametrize("key", values.BAD_KEYS)
-    async def test_nothing_with_a_bad_key_is_deleted(
-        self, store: OperableJournalStore, session_id: str, key: Any
-    ) -> None:
-        for call, label in (
-            (store.delete_session(key), "session_id"),
-            (store.delete_step(key, "fetch"), "session_id"),
-            (store.delete_step(session_id, key), "step_name"),
-            (store.rewind(key, "fetch"), "session_id"),
-            (store.rewind(session_id, key), "to"),
-        ):
-            with pytest.raises(InvalidKeyError, match=label):
-                await call
+    async def test_nothing_with_a_bad_key_is_deleted(self, store: OperableJournalStore, session_id: str) -> None:
+        for key in values.plain(values.BAD_KEYS):
+            for call, label in (
+                (store.delete_session(key), "session_id"),
+                (store.delete_step(key, "fetch"), "session_id"),
+                (store.delete_step(session_id, key), "step_name"),
+                (store.rewind(key, "fetch"), "session_id"),
+                (store.rewind(session_id, key), "to"),
+            ):
+                with pytest.raises(InvalidKeyError, match=label):
+                    await call

@@ -21,7 +21,7 @@ class PagingContract(ManagedJournalStoreContract):
     """Page after page they make up the whole, whatever is recorded meanwhile. A subclass overrides ``store``."""
 
     @pytest.mark.parametrize("order", ["id", "recent"])
-    @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+    @pytest.mark.parametrize("limit", [1, 3, 7])
     @pytest.mark.parametrize("by_id", [True, False])
     async def test_pages_make_up_the_whole(
         self, store: OperableJournalStore, session_id: str, order: Order, *, limit: int, by_id: bool
@@ -118,8 +118,10 @@ class PagingContract(ManagedJournalStoreContract):
         with pytest.raises(ConfigurationError, match=name):
             await store.sessions(**arguments)
 
-    @pytest.mark.parametrize("key", [*values.BAD_KEYS[1:]])
-    @pytest.mark.parametrize("order", ["id", "recent"])
-    async def test_no_page_goes_on_behind_a_bad_key(self, store: OperableJournalStore, key: Any, order: Order) -> None:
-        with pytest.raises(InvalidKeyError, match="after"):
-            await store.sessions(order=order, after=key)
+    async def test_no_page_goes_on_behind_a_bad_key(self, store: OperableJournalStore) -> None:
+        for key in values.plain(values.BAD_KEYS):
+            if key is not None:
+                with pytest.raises(InvalidKeyError, match="after"):
+                    await store.sessions(after=key)
+                with pytest.raises(InvalidKeyError, match="after"):
+                    await store.sessions(order="recent", after=key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, Literal, TypeAlias
 
@@ -11,6 +11,7 @@ from jeeves_journal.codecs import Keyring, Place, RecordCodec
 from jeeves_journal.codecs.envelope import Envelope
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.records import StoredRecord
+from jeeves_journal.testing import values
 
 Kind: TypeAlias = Literal["step", "stream"]
 
@@ -37,6 +38,12 @@ def record(
     if data is None:
         data = _CODEC.encode(Place(kind, session_id, step_name, created_at), [step_name])
     return StoredRecord(kind, session_id, step_name, data, created_at)
+
+
+def different_keys(session_id: str) -> Iterator[tuple[str, str, str]]:
+    """Return pairs of keys that a careless comparison takes for equal, each with a session id to begin others with."""
+    for number, (one, other) in enumerate(values.plain(values.DIFFERENT_KEYS)):
+        yield f"{session_id}-{number}-", one, other
 
 
 async def plant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from jeeves_journal.codecs import Place, RecordCodec
 from jeeves_journal.keys import check_keys
 from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.testing import JournalStoreContract, OperableJournalStoreContract
+from tests.servers.postgres import ExternalPostgres, PostgresServer, fresh_database
 
 
 class StructuralStore:
@@ -95,18 +96,25 @@ class TestSqliteInMemory(OperableJournalStoreContract):
         await store.aclose()
 
 
+@pytest.fixture(scope="class")
+def shared_postgres_url(postgres_server: PostgresServer | ExternalPostgres, migrated_template: str) -> Iterator[str]:
+    """A database for all tests of a class, as the contract lets them share one."""
+    with fresh_database(postgres_server, template=migrated_template) as url:
+        yield url
+
+
 class TestPostgres(OperableJournalStoreContract):
     @pytest.fixture
-    async def store(self, migrated_postgres_url: str) -> AsyncIterator[OperableJournalStore]:
-        store = JournalStore.from_url(migrated_postgres_url)
+    async def store(self, shared_postgres_url: str) -> AsyncIterator[OperableJournalStore]:
+        store = JournalStore.from_url(shared_postgres_url)
         yield store
         await store.aclose()
 
 
 class TestSignedPostgres(OperableJournalStoreContract):
     @pytest.fixture
-    async def store(self, migrated_postgres_url: str) -> AsyncIterator[OperableJournalStore]:
-        store = JournalStore.from_url(migrated_postgres_url, keys=Keyring.generate())
+    async def store(self, shared_postgres_url: str) -> AsyncIterator[OperableJournalStore]:
+        store = JournalStore.from_url(shared_postgres_url, keys=Keyring.generate())
         yield store
         await store.aclose()
 
