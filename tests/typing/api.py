@@ -105,6 +105,7 @@ inherited_store: JournalStore = Inheriting()
 lacking_store: JournalStore = Lacking()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 blocking_store: JournalStore = Blocking()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 unmanaged_store: ManagedJournalStore = Theirs()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+unoperated_store: OperableJournalStore = Theirs()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 their_runtime = JournaledRuntime(Theirs())
 lacking_runtime = JournaledRuntime(Lacking())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -126,12 +127,14 @@ class TestTheirs(JournalStoreContract):
 # -- our stores
 
 
-def ours_are_stores(path: Path, engine: AsyncEngine) -> list[OperableJournalStore]:
+def ours_are_stores(path: Path, engine: AsyncEngine, postgres: PostgresJournalStore) -> list[OperableJournalStore]:
     return [
+        JournalStore.from_url("sqlite:///journal.db"),
         InMemoryJournalStore(),
         SQLAlchemyJournalStore(engine),
         SqliteJournalStore(path),
         SqliteJournalStore(str(path), timeout=5),
+        postgres,
     ]
 
 
@@ -174,15 +177,6 @@ def from_url_is_no_member_of_the_protocol(store: JournalStore) -> None:
 
 
 # -- operating
-
-
-async def every_store_of_ours_is_operated(path: Path, engine: AsyncEngine, managed: ManagedJournalStore) -> None:
-    store: OperableJournalStore = InMemoryJournalStore()
-    store = SQLAlchemyJournalStore(engine)
-    store = SqliteJournalStore(path)
-    store = await PostgresJournalStore.connect("postgresql://host/database")
-    store = JournalStore.from_url("sqlite:///journal.db")
-    store = managed  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
 
 async def operating_is_typed(store: OperableJournalStore) -> None:
