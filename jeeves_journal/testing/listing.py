@@ -52,7 +52,7 @@ class ListingContract(ManagedJournalStoreContract):
         assert summary.steps == 1
         assert summary.first_recorded == summary.last_recorded > 1.0
 
-    async def test_sessions_are_ordered_by_the_bytes_of_theirids_of(
+    async def test_sessions_are_ordered_by_the_bytes_of_their_ids(
         self, store: OperableJournalStore, session_id: str
     ) -> None:
         # UTF-16, collations and a comparison without case each order them otherwise.
