@@ -37,6 +37,7 @@ class PagingContract(ManagedJournalStoreContract):
         while page:
             assert len(page) <= limit
             pages += page
+            assert len(pages) <= len(whole)
             after = page[-1].id if by_id else page[-1]
             page = await store.sessions(session_id, order=order, limit=limit, after=after)
         assert pages == whole
