@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.keys import check_key
@@ -48,7 +48,7 @@ def check_prefixes(name: str, prefixes: object) -> tuple[str, ...]:
     """
     if isinstance(prefixes, str | bytes) or not isinstance(prefixes, Iterable):
         raise ConfigurationError(f"{name} cannot be {type(prefixes).__name__}", "pass a list of prefixes")
-    return tuple(check_prefix(name, prefix) for prefix in prefixes)
+    return tuple(check_prefix(name, prefix) for prefix in cast("Iterable[object]", prefixes))
 
 
 def check_count(name: str, count: object) -> int:
@@ -80,12 +80,20 @@ def check_records(session_id: str, records: object) -> tuple[StoredRecord, ...]:
         ConfigurationError: One of them is no record, or of another session, or there twice.
         InvalidKeyError: No store accepts a step's name.
     """
+    return tuple(each_record(session_id, records))
+
+
+def each_record(session_id: str, records: object) -> Iterator[StoredRecord]:
+    """Check records one by one, when they are taken; see ``check_records``."""
     if not isinstance(records, Iterable):
         raise _refused_records(f"a {type(records).__name__}", session_id)
-    checked = tuple(_check_record(session_id, record) for record in records)
-    if len({(record.kind, record.step_name) for record in checked}) < len(checked):
-        raise _refused_records("two of one step", session_id)
-    return checked
+    seen = set[tuple[str, str]]()
+    for each in cast("Iterable[object]", records):
+        record = _check_record(session_id, each)
+        if (record.kind, record.step_name) in seen:
+            raise _refused_records("two of one step", session_id, record.step_name)
+        seen.add((record.kind, record.step_name))
+        yield record
 
 
 def _check_record(session_id: str, record: object) -> StoredRecord:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Literal
 
-from jeeves_journal.arguments import check_age, check_count, check_order, check_prefix, check_prefixes, check_records
+from jeeves_journal.arguments import check_age, check_count, check_order, check_prefix, check_prefixes
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.records import Pruned, SessionSummary, StepSummary, StoredRecord, Usage
 from jeeves_journal.stores.lifetime import StoreLifetime
@@ -75,7 +75,7 @@ class OperatedStore(StoreLifetime):
             check_prefixes("keep", keep),
             check_count("batch", batch),
         )
-        report = progress or (lambda _: None)
+        report: Callable[[Pruned], object] = progress or (lambda _: None)
         return await self._operate(pruning.prune, age, prefixes, most, report, dry_run=dry_run)
 
     @without_locals
@@ -83,18 +83,15 @@ class OperatedStore(StoreLifetime):
         return await self._operate(usage.usage)
 
     async def records(self, session_id: str) -> AsyncIterator[StoredRecord]:
-        session_id = check_key("session_id", session_id)
-        after: StoredRecord | None = None
-        while page := await self._page(session_id, after):
+        walk = moving.Walk(check_key("session_id", session_id))
+        while page := await self._page(walk):
             for record in page:
                 yield record
-            after = page[-1]
 
     @without_locals
     async def restore_session(self, session_id: str, records: Iterable[StoredRecord]) -> bool:
-        session_id = check_key("session_id", session_id)
-        return await self._operate(moving.restore_session, session_id, check_records(session_id, records))
+        return await self._operate(moving.restore_session, check_key("session_id", session_id), records)
 
     @without_locals
-    async def _page(self, session_id: str, after: StoredRecord | None) -> list[StoredRecord]:
-        return await self._operate(moving.page, session_id, after)
+    async def _page(self, walk: moving.Walk) -> list[StoredRecord]:
+        return await self._operate(moving.page, walk)
