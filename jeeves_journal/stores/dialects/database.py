@@ -146,11 +146,6 @@ class Database(ABC):
     def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Lend a connection in a durable transaction of its own, which is committed at the end, for what is not hot."""
 
-    async def lock_session(  # noqa: B027  # nothing to do where a transaction has the whole database
-        self, connection: AsyncConnection, session_id: str
-    ) -> None:
-        """Keep others that would make this session from it until the transaction ends; what holds the database does."""
-
     @abstractmethod
     def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Lend a connection on which Alembic may work, under a lock that keeps every other upgrade out."""

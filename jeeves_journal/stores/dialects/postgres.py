@@ -10,10 +10,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import cache
-from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
-from sqlalchemy import Dialect, func, select
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -165,10 +164,6 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         deadline = asyncio.get_running_loop().time() + self.settings.timeout
         async with self._lent() as (connection, driver), self._transaction_of_ours(driver, deadline):
             yield connection
-
-    async def lock_session(self, connection: AsyncConnection, session_id: str) -> None:
-        key = blake2b(session_id.encode(), digest_size=8, person=b"jeeves-journal").digest()
-        await connection.execute(select(func.pg_advisory_xact_lock(int.from_bytes(key, signed=True))))
 
     @asynccontextmanager
     async def _lent(self) -> AsyncGenerator[tuple[AsyncConnection, Driver]]:
