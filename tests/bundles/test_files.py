@@ -43,7 +43,7 @@ async def filled(elsewhere: OperableJournalStore) -> OperableJournalStore:
 async def test_only_its_owner_may_read_it(filled: OperableJournalStore, path: Path) -> None:
     await export_bundle(filled, path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(path.parent) == [path.name]
+    assert list(path.parent.iterdir()) == [path]
 
 
 async def test_a_path_may_be_relative(
@@ -65,10 +65,10 @@ async def test_what_is_there_is_left(filled: OperableJournalStore, path: Path, w
         path.symlink_to(other)
         if what == "link":
             other.write_text("precious")
-    before = sorted(os.listdir(path.parent))
+    before = sorted(path.parent.iterdir())
     with pytest.raises(ConfigurationError, match="is there already"):
         await export_bundle(filled, path)
-    assert sorted(os.listdir(path.parent)) == before
+    assert sorted(path.parent.iterdir()) == before
     assert all(each.read_text() == "precious" for each in (path, other) if each.is_file())
 
 
@@ -76,7 +76,7 @@ async def test_what_appears_meanwhile_is_left(filled: OperableJournalStore, path
     with pytest.raises(ConfigurationError, match="is there already"):
         await export_bundle(filled, path, progress=lambda _: path.write_text("precious"))
     assert path.read_text() == "precious"
-    assert os.listdir(path.parent) == [path.name]
+    assert list(path.parent.iterdir()) == [path]
 
 
 async def test_an_export_that_fails_leaves_nothing(filled: OperableJournalStore, path: Path) -> None:
@@ -85,7 +85,7 @@ async def test_an_export_that_fails_leaves_nothing(filled: OperableJournalStore,
 
     with pytest.raises(LookupError, match="of the caller"):
         await export_bundle(filled, path, progress=fail)
-    assert os.listdir(path.parent) == []
+    assert list(path.parent.iterdir()) == []
 
 
 async def test_an_export_that_is_cancelled_leaves_nothing(filled: OperableJournalStore, path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_an_export_that_is_cancelled_leaves_nothing(filled: OperableJourna
     export.cancel()
     with pytest.raises(asyncio.CancelledError):
         await export
-    assert os.listdir(path.parent) == []
+    assert list(path.parent.iterdir()) == []
 
 
 async def test_a_folder_that_is_not_there(filled: OperableJournalStore, path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_full_disk_leaves_nothing(path: Path, way: str) -> None:
     asyncio.run(main())
     """
     assert "cannot be written: File too large" in printed_by(script, path, way)
-    assert os.listdir(path.parent) == []
+    assert list(path.parent.iterdir()) == []
 
 
 class Tampering(InMemoryJournalStore):

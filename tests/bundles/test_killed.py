@@ -67,7 +67,7 @@ async def test_a_killed_export_leaves_no_file(tmp_path: Path, path: Path) -> Non
     url = f"sqlite:///{tmp_path}/journal.db"
     await fill(url)
     assert run_python(EXPORT, url, path).returncode == -signal.SIGKILL
-    assert os.listdir(path.parent) == []
+    assert list(path.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,7 +150,7 @@ async def test_an_unknown_session_is_said_before_a_file_is_made(store: OperableJ
     await fill(store, "run-10")
     with pytest.raises(NotRecordedError, match="'run-1'"):
         await export_bundle(store, path, ["run-10", "run-1"])
-    assert os.listdir(path.parent) == []
+    assert list(path.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("sessions", ["run-1", b"run-1", 7])
@@ -169,7 +168,7 @@ async def test_a_path_is_a_path(elsewhere: OperableJournalStore, bad: object) ->
             await move(elsewhere, bad)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("not_a_store", [None, "memory://", dict()])
+@pytest.mark.parametrize("not_a_store", [None, "memory://", {}])
 async def test_a_store_can_be_operated(not_a_store: object, path: Path) -> None:
     for move in (export_bundle, import_bundle):
         with pytest.raises(ConfigurationError, match="OperableJournalStore"):
