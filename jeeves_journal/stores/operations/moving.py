@@ -1,17 +1,14 @@
-"""Records as they are stored, on their way to or from another store.
-
-Neither way holds more than a few MiB of a session, or one record, at a time.
-"""
+"""Records as they are stored, on their way to another store: a few MiB of a session at a time, or one record."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
     Executable,
@@ -19,20 +16,14 @@ from sqlalchemy import (
     Text,
     cast,
     func,
-    insert,
     literal_column,
     select,
     tuple_,
-    type_coerce,
     union_all,
 )
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import NullType
 
-from jeeves_journal.arguments import each_record
 from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
-from jeeves_journal.errors import AlreadyRecordedError, DecodeError, InvalidKeyError
+from jeeves_journal.errors import DecodeError, InvalidKeyError
 from jeeves_journal.keys import check_key
 from jeeves_journal.records import StoredRecord
 from jeeves_journal.stores.dialects import Database, Key
@@ -155,108 +146,3 @@ def in_parts(records: Iterable[Sized]) -> Iterator[list[Sized]]:
         size += more
     if part:
         yield part
-
-
-async def restore_session(lanes: Lanes, database: Database, session_id: str, records: Iterable[StoredRecord]) -> bool:
-    """Record a session as another store has it.
-
-    Records are taken several times, to check them and at each try. An iterator gives them once: they are kept.
-    """
-    again: Iterable[StoredRecord] = tuple(records) if isinstance(records, Iterator) else records
-    parts = 0
-    for _ in in_parts(each_record(session_id, again)):
-        parts += 1
-        # They may come out of a file, which takes its time.
-        await asyncio.sleep(0)
-    # Every part has the time of a call.
-    deadline = lanes.loop.time() + database.settings.timeout * max(parts, 1)
-    return await lanes.attempt(_Restoring(database, session_id, again).attempt, deadline)
-
-
-class _Restoring:
-    """A session on its way into the database."""
-
-    def __init__(self, database: Database, session_id: str, records: Iterable[StoredRecord]) -> None:
-        self._database = database
-        self._session_id = session_id
-        self._records = records
-        self._was_sent = False
-
-    async def attempt(self) -> bool:
-        try:
-            async with self._database.operating() as connection:
-                await self._database.lock_session(connection, self._session_id)
-                count = sum([await self._count(connection, kind) for kind in KINDS])
-                if count == 0:
-                    return await self._insert(connection)
-                if not await self._are_there(connection, count):
-                    raise self._refusal()
-                # A commit whose answer was lost has recorded them.
-                return self._was_sent
-        except IntegrityError as error:
-            # A run has recorded a step of the same name since they were counted.
-            raise self._refusal() from error
-
-    async def _insert(self, connection: AsyncConnection) -> bool:
-        has_any = False
-        for part in self._parts():
-            has_any = True
-            async with asyncio.timeout(self._database.settings.timeout):
-                for kind, rows in _by_kind(part):
-                    payload = PAYLOADS[kind]
-                    values = [
-                        {
-                            "session_id": r.session_id,
-                            "step_name": r.step_name,
-                            payload: r.data,
-                            "created_at": r.created_at,
-                        }
-                        for r in rows
-                    ]
-                    await connection.execute(insert(TABLES[kind]), values)
-        self._was_sent = has_any
-        return has_any
-
-    async def _count(self, connection: AsyncConnection, kind: Kind) -> int:
-        table = TABLES[kind]
-        counting = select(func.count()).select_from(table).where(table.c.session_id == self._session_id)
-        return int((await connection.execute(counting)).scalar_one())
-
-    async def _are_there(self, connection: AsyncConnection, count: int) -> bool:
-        for part in self._parts():
-            async with asyncio.timeout(self._database.settings.timeout):
-                for kind, rows in _by_kind(part):
-                    if not await self._are_alike(connection, kind, rows):
-                        return False
-            count -= len(part)
-        return count == 0
-
-    async def _are_alike(self, connection: AsyncConnection, kind: Kind, rows: Sequence[StoredRecord]) -> bool:
-        columns = TABLES[kind].c
-        payload = columns[PAYLOADS[kind]]
-        names = [row.step_name for row in rows]
-        # The sizes first: what is there may be far larger than what is expected.
-        for column, expected in (
-            (func.length(payload), {row.step_name: len(row.data) for row in rows}),
-            (columns.created_at, {row.step_name: row.created_at for row in rows}),
-            # As the driver has it: SQLite keeps whatever was put into a column.
-            (type_coerce(payload, NullType()), {row.step_name: row.data for row in rows}),
-        ):
-            query = select(columns.step_name, column)
-            query = query.where(columns.session_id == self._session_id, columns.step_name.in_(names))
-            if dict(typing.cast("Any", (await connection.execute(query)).all())) != expected:
-                return False
-        return True
-
-    def _parts(self) -> Iterator[list[StoredRecord]]:
-        return in_parts(each_record(self._session_id, self._records))
-
-    def _refusal(self) -> AlreadyRecordedError:
-        remedy = "delete it, or leave it as it is"
-        return AlreadyRecordedError("the session is there already, with other records", remedy, self._session_id)
-
-
-def _by_kind(records: list[StoredRecord]) -> Iterator[tuple[Kind, list[StoredRecord]]]:
-    for kind in KINDS:
-        if of_kind := [record for record in records if record.kind == kind]:
-            yield kind, of_kind
