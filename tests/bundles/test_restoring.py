@@ -24,6 +24,8 @@ from jeeves_journal import (
 from tests.bundles.conftest import MakeStore
 from tests.bundles.test_moving_sessions import everything, records_of
 from tests.faults.proxy import Proxy, proxy_before
+from tests.servers.postgres import execute
+from tests.stores.servers import database_of
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +72,31 @@ async def test_many_importers_at_once_record_each_session_once(
     assert sum(each.unchanged for each in done) == 30
     assert [each.refused for each in done] == [()] * 4
     assert await everything(sql_store) == await everything(elsewhere)
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_importers_at_once_see_each_other_whatever_the_isolation(
+    migrated_postgres_url: str, elsewhere: OperableJournalStore, path: Path, isolation: str
+) -> None:
+    setting = f"ALTER DATABASE {database_of(migrated_postgres_url)} SET default_transaction_isolation = '{isolation}'"
+    await asyncio.to_thread(execute, migrated_postgres_url, setting)
+    await elsewhere.restore_session("run", many("run", 300))
+    await export_bundle(elsewhere, path)
+    async with (
+        JournalStore.from_url(migrated_postgres_url) as one,
+        JournalStore.from_url(migrated_postgres_url) as other,
+    ):
+        done = await asyncio.gather(*(import_bundle(store, path) for store in (one, other) * 3))
+    assert sorted((each.sessions, each.unchanged, each.refused) for each in done) == [(0, 1, ())] * 5 + [(1, 0, ())]
+
+
+async def test_what_the_callers_records_raise_reaches_the_caller(sql_store: OperableJournalStore) -> None:
+    def broken() -> Iterator[StoredRecord]:
+        yield many("run", 1)[0]
+        raise LookupError("of the caller")
+
+    with pytest.raises(LookupError, match="of the caller"):
+        await sql_store.restore_session("run", broken())
 
 
 class Again(Iterable[StoredRecord]):
