@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -50,6 +51,8 @@ class NewFile:
         self._path = path
         self._temporary: Path | None = None
         self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+        self._is_discarded = False
 
     def check_free(self) -> None:
         """See that nothing has the name.
@@ -66,7 +69,9 @@ class NewFile:
         Raises:
             ConfigurationError: It cannot be made.
         """
-        with explaining(self._path, "written"):
+        with self._lock, explaining(self._path, "written"):
+            if self._is_discarded:
+                raise AssertionError("whoever was to use it has been cancelled")
             descriptor = _unnamed(self._path.parent)
             if descriptor is None:
                 descriptor, name = tempfile.mkstemp(prefix=".bundle-", suffix=".part", dir=self._path.parent)
@@ -108,13 +113,16 @@ class NewFile:
 
     def discard(self) -> None:
         """Close the file, and take away what has not got its name."""
-        if self._file is not None:
-            # What is left in its buffer may not find room.
-            with suppress(OSError):
-                self._file.close()
-        if self._temporary is not None:
-            with suppress(OSError):
-                self._temporary.unlink()
+        # A thread that nobody waits for any more may be making it.
+        with self._lock:
+            self._is_discarded = True
+            if self._file is not None:
+                # What is left in its buffer may not find room.
+                with suppress(OSError):
+                    self._file.close()
+            if self._temporary is not None:
+                with suppress(OSError):
+                    self._temporary.unlink()
 
     def _taken(self) -> ConfigurationError:
         return ConfigurationError(f"{self._path} is there already", "delete it, or choose another path")

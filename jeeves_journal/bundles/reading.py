@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -43,6 +44,8 @@ class BundleFile:
         self._path = path
         self._most_line_bytes = (max_value_bytes + _MOST_FOOTER_BYTES) * 4 // 3 + MOST_HEAD_BYTES
         self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+        self._is_closed = False
 
     def open(self) -> None:
         """Open the file, and keep it open: what another one puts in its place is not looked at.
@@ -50,7 +53,9 @@ class BundleFile:
         Raises:
             ConfigurationError: There is no file to be read.
         """
-        with explaining(self._path, "read"):
+        with self._lock, explaining(self._path, "read"):
+            if self._is_closed:
+                raise AssertionError("whoever was to read it has been cancelled")
             # To open a pipe would wait for whoever writes to it.
             if not stat.S_ISREG(self._path.stat().st_mode):
                 raise ConfigurationError(f"{self._path} is no file", "pass the path of a bundle")
@@ -59,8 +64,11 @@ class BundleFile:
 
     def close(self) -> None:
         """Close the file; whatever still reads it in a thread is refused."""
-        if self._file is not None:
-            self._file.close()
+        # A thread that nobody waits for any more may be opening it.
+        with self._lock:
+            self._is_closed = True
+            if self._file is not None:
+                self._file.close()
 
     def found(self) -> Iterator[Found]:
         """Read all records, and see at the end that nothing is missing and nothing else there.

@@ -98,6 +98,35 @@ async def test_an_export_that_is_cancelled_leaves_nothing(filled: OperableJourna
     assert list(path.parent.iterdir()) == []
 
 
+async def test_whenever_an_export_is_cancelled_its_file_is_whole_or_not_there(
+    filled: OperableJournalStore, elsewhere: OperableJournalStore, path: Path
+) -> None:
+    for turns in (*range(20), *range(20, 2_000, 67)):
+        export = asyncio.ensure_future(export_bundle(filled, path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        export.cancel()
+        await asyncio.wait([export])
+        found = list(path.parent.iterdir())
+        assert found in ([], [path])
+        if found:
+            assert (await import_bundle(elsewhere, path)).unchanged == 1
+            path.unlink()
+
+
+async def test_whenever_an_import_is_cancelled_its_sessions_are_whole_or_not_there(path: Path) -> None:
+    names = [f"step-{number}" for number in range(50)]
+    path.write_bytes(forging.of_records(*(forging.record(run, name) for run in "abc" for name in sorted(names))))
+    for turns in range(0, 200, 3):
+        async with InMemoryJournalStore() as store:
+            task = asyncio.ensure_future(import_bundle(store, path))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert {session.steps for session in await store.sessions()} <= {50}
+
+
 async def test_a_folder_that_is_not_there(filled: OperableJournalStore, path: Path) -> None:
     for move in (export_bundle, import_bundle):
         with pytest.raises(ConfigurationError, match="No such file") as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from jeeves_journal import (
     Keyring,
     NotRecordedError,
     OperableJournalStore,
+    SessionSummary,
     StoredRecord,
+    StoreError,
     export_bundle,
     import_bundle,
 )
@@ -214,6 +217,61 @@ async def test_a_record_put_again_meanwhile_is_there_once(
     exported = await export_bundle(Overtaken(), path)  # type: ignore[arg-type]
     assert exported.records == 2
     assert (await import_bundle(elsewhere, path)).records == 2
+
+
+class OfAThirdParty:
+    """A store that knows nothing of us but the protocol."""
+
+    def __init__(self, *records: StoredRecord) -> None:
+        self.all = list(records)
+
+    async def unused(self, *_: object) -> None:
+        raise NotImplementedError
+
+    get_step = put_step = get_stream = put_stream = get_steps = aclose = __aenter__ = __aexit__ = unused
+    steps = delete_session = delete_step = rewind = fork_session = prune = usage = unused
+
+    async def sessions(self, prefix: str | None = None, *, after: SessionSummary | None = None, limit: int = 100):
+        ids = dict.fromkeys(record.session_id for record in self.all)
+        return [SessionSummary(each, 1, 0, 0.0, 0.0, 1) for each in ids] if after is None else []
+
+    async def records(self, session_id: str):
+        for record in self.all:
+            if record.session_id == session_id:
+                yield record
+
+    async def restore_session(self, session_id: str, records: Iterable[StoredRecord]) -> bool:
+        self.all += records
+        return True
+
+
+async def test_a_third_partys_store_can_be_moved_too(path: Path) -> None:
+    records = [StoredRecord("step", run, name, b"data", 1.0) for run in "ab" for name in "xy"]
+    there, here = OfAThirdParty(*records), OfAThirdParty()
+    await export_bundle(there, path)
+    assert (await import_bundle(here, path)).records == 4
+    assert here.all == records
+
+
+GOOD = StoredRecord("step", "b", "x", b"data", 1.0)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        replace(GOOD, session_id="a"),
+        replace(GOOD, step_name="a"),
+        replace(GOOD, step_name="z", created_at=0.5),
+        replace(GOOD, step_name="z", created_at=float("nan")),
+        replace(GOOD, step_name="z", data="text"),
+        replace(GOOD, step_name="z", kind="signal"),
+        replace(GOOD, step_name=""),
+    ],
+)
+async def test_what_could_not_be_imported_is_not_exported(path: Path, bad: StoredRecord) -> None:
+    with pytest.raises(StoreError, match="cannot be exported"):
+        await export_bundle(OfAThirdParty(GOOD, bad), path)
+    assert list(path.parent.iterdir()) == []
 
 
 class TestOnTrio:
