@@ -86,7 +86,11 @@ class Terminal:
     def wait_for(self, wanted: str) -> None:
         """Wait until the terminal shows this."""
         while wanted not in self.text:
-            assert self._read(), f"it ended, or stands still: {self.text}"
+            self.wait_for_more()
+
+    def wait_for_more(self) -> None:
+        """Wait until the terminal shows anything more."""
+        assert self._read(), f"it ended, or stands still: {self.text}"
 
     def type(self, text: str) -> None:
         """Type something."""

@@ -38,6 +38,14 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def journal_file(tmp_path: Path) -> str:
+    """The URL of a file with ``RECORDS``, for what no database has a part in."""
+    made = f"sqlite:///{tmp_path}/journal.db"
+    restore(made, RECORDS)
+    return made
+
+
+@pytest.fixture
 def journal(empty: str) -> str:
     """The URL of a journal with ``RECORDS``."""
     restore(empty, RECORDS)

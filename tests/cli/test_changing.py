@@ -98,25 +98,23 @@ def test_what_destroys_is_refused_where_nobody_can_be_asked(arguments: tuple[str
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "yesterday\n", "\x04"])
-@pytest.mark.parametrize("arguments", DESTRUCTIVE)
-def test_what_destroys_asks_and_takes_anything_but_yes_for_no(
-    arguments: tuple[str, ...], answer: str, journal: str
-) -> None:
-    with on_terminal(*arguments, "--url", journal) as terminal:
+def test_anything_but_yes_is_no(answer: str, journal_file: str) -> None:
+    with on_terminal("delete", "run-1", "--url", journal_file) as terminal:
         terminal.wait_for("[y/N] ")
         terminal.type(answer)
         assert terminal.end() == 3
     assert "nothing was done" in terminal.text
-    assert len(step_names(journal, "run-1")) == 4
+    assert len(step_names(journal_file, "run-1")) == 4
 
 
 @pytest.mark.parametrize("arguments", DESTRUCTIVE)
-def test_what_destroys_goes_on_after_yes(arguments: tuple[str, ...], journal: str) -> None:
-    with on_terminal(*arguments, "--url", journal) as terminal:
+def test_what_destroys_asks_and_goes_on_after_yes(arguments: tuple[str, ...], journal_file: str) -> None:
+    with on_terminal(*arguments, "--url", journal_file) as terminal:
         terminal.wait_for("[y/N] ")
+        assert len(step_names(journal_file, "run-1")) == 4
         terminal.type("y\n")
         assert terminal.end() == 0, terminal.text
-    assert len(step_names(journal, "run-1")) < 4
+    assert len(step_names(journal_file, "run-1")) < 4
 
 
 def test_a_question_says_what_would_be_lost_and_commands_no_terminal(empty: str) -> None:
@@ -125,13 +123,13 @@ def test_a_question_says_what_would_be_lost_and_commands_no_terminal(empty: str)
     assert "Delete session '\\x1b[31mrun' with its 1 record (" in said
 
 
-def test_ctrl_c_at_the_question_ends_with_130(journal: str) -> None:
-    with on_terminal("delete", "run-1", "--url", journal) as terminal:
+def test_ctrl_c_at_the_question_ends_with_130(journal_file: str) -> None:
+    with on_terminal("delete", "run-1", "--url", journal_file) as terminal:
         terminal.wait_for("[y/N] ")
         terminal.interrupt()
         assert terminal.end() == 130
     assert "interrupted" in terminal.text
-    assert len(step_names(journal, "run-1")) == 4
+    assert len(step_names(journal_file, "run-1")) == 4
 
 
 @pytest.mark.parametrize("arguments", [*DESTRUCTIVE, ("fork", "run-1", "new")])

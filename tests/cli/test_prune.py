@@ -33,7 +33,7 @@ def test_where_nothing_is_old_nothing_is_asked(journal: str) -> None:
     assert succeed("prune", "--older-than", "1000w", "--url", journal) == "deleted 0 sessions with 0 records (0 B)\n"
 
 
-def test_the_question_says_what_would_be_lost(journal: str) -> None:
-    with on_terminal("prune", "--older-than", "30d", "--url", journal) as terminal:
+def test_the_question_says_what_would_be_lost(journal_file: str) -> None:
+    with on_terminal("prune", "--older-than", "30d", "--url", journal_file) as terminal:
         terminal.wait_for("Delete 3 sessions with 6 records (")
         terminal.wait_for("[y/N] ")

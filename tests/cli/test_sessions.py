@@ -61,8 +61,8 @@ def test_a_journal_without_sessions_is_no_error(empty: str) -> None:
     assert succeed_in_json("sessions", "--url", empty) == {"sessions": [], "next": None}
 
 
-def test_a_terminal_shows_a_table(journal: str) -> None:
-    shown = shown_on_terminal("sessions", "--url", journal)
+def test_a_terminal_shows_a_table(journal_file: str) -> None:
+    shown = shown_on_terminal("sessions", "--url", journal_file)
     assert "last recorded" in shown
     assert "2025-06-15 15:06:50" in shown
     assert "10.5 s" in shown

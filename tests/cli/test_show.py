@@ -46,8 +46,8 @@ def test_the_key_that_sealed_a_step_is_named(empty: str) -> None:
     assert f"key {keys.first.id}" in shown_on_terminal("show", "run", "--url", empty)
 
 
-def test_a_terminal_shows_a_title_and_a_table(journal: str) -> None:
-    title, heading, *rows = shown_on_terminal("show", "run-1", "--url", journal).splitlines()
+def test_a_terminal_shows_a_title_and_a_table(journal_file: str) -> None:
+    title, heading, *rows = shown_on_terminal("show", "run-1", "--url", journal_file).splitlines()
     assert title.startswith("run-1: 3 steps and 1 stream, ")
     assert title.endswith("recorded from 2025-06-15 15:06:40 UTC on over 10.5 s")
     assert "after" in heading

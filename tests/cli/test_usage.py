@@ -23,5 +23,5 @@ def test_an_empty_journal_has_no_oldest(empty: str) -> None:
     assert succeed("usage", "--url", empty) == "steps\t0\t0\t-\tcounted\nstreams\t0\t0\t-\tcounted\n"
 
 
-def test_a_terminal_shows_a_table(journal: str) -> None:
-    assert "2025-06-15 15:06:40" in shown_on_terminal("usage", "--url", journal)
+def test_a_terminal_shows_a_table(journal_file: str) -> None:
+    assert "2025-06-15 15:06:40" in shown_on_terminal("usage", "--url", journal_file)
