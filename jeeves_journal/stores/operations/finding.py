@@ -35,12 +35,8 @@ class IdRange:
     prefix: str = ""
     after: str | None = None
 
-    def holds(self, session_id: str) -> bool:
-        """Return whether it is one of them. Python compares texts as their UTF-8 compares."""
-        return session_id.startswith(self.prefix) and (self.after is None or session_id > self.after)
-
     def conditions(self, column: ColumnElement[str]) -> list[ColumnElement[bool]]:
-        """Return the same in SQL, as a range of keys."""
+        """Return what holds of their ids in SQL, as a range of keys."""
         found = list[ColumnElement[bool]]()
         if self.after is not None and self.after >= self.prefix:
             found.append(column > self.after)
@@ -75,6 +71,7 @@ class Finder:
             self._has_keys_by_bytes = await self._database.has_keys_by_bytes(self._connection)
         listing = self._hopping if self._has_keys_by_bytes else self._distinct
         found = {row[0] for kind in KINDS for row in await self._rows(listing(kind, ids, count))}
+        # Python compares texts as their UTF-8 compares.
         return sorted(each for each in found if isinstance(each, str))[:count]
 
     async def summaries(self, session_ids: Sequence[str]) -> dict[str, SessionSummary]:
