@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from jeeves_journal import ConfigurationError, JournalStore, Pruned, SQLAlchemyJournalStore
 from tests.operations.lost_answers import losing_an_answer
 from tests.operations.records import record, steps_of
-from tests.stores.rows import PostgresRows, Rows
+from tests.stores.rows import PostgresRows, Rows, SqliteRows
 
 pytestmark = pytest.mark.anyio
 
@@ -242,6 +243,15 @@ async def test_the_counts_are_true_where_the_answer_to_a_commit_is_lost(migrated
     async with losing_an_answer(rows.url, since=deletes) as url, JournalStore.from_url(url) as far:
         assert await far.prune(WEEK, batch=batch, progress=wait_for_the_end_of_looking) == Pruned(2, 10, 50)
     assert rows.fetch("SELECT count(*) FROM journal_steps") == [(0,)]
+
+
+@pytest.mark.parametrize("records", [50_000, 50_001])
+async def test_a_session_that_is_listed_in_several_pieces_counts_once(tmp_path: Path, records: int) -> None:
+    rows = SqliteRows(tmp_path / "journal.db")
+    await opened(rows)
+    given(rows, [("old", f"{number}", 30) for number in range(records)])
+    async with JournalStore.from_url(rows.url) as store:
+        assert await store.prune(WEEK, batch=20_000) == Pruned(1, records, 5 * records)
 
 
 async def test_the_log_tells_how_much_was_pruned(rows: Rows, caplog: pytest.LogCaptureFixture) -> None:

@@ -173,7 +173,7 @@ async def latest(lanes: Lanes, database: Database, session_id: str) -> tuple[lis
                     Listed(*row) for row in await connection.execute(records.order_by(*order).limit(_MOST_LISTED))
                 ]
         found.sort(key=lambda record: (record.created_at, record.step_name), reverse=True)
-        return found[:_MOST_LISTED], len(found) < _MOST_LISTED
+        return found[:_MOST_LISTED], len(found) <= _MOST_LISTED
 
     return await lanes.attempt(look)
 
