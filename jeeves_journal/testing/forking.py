@@ -105,6 +105,7 @@ class ForkingContract(ManagedJournalStoreContract):
         await plant(store, session_id, steps, steps)
         assert await store.fork_session(session_id, fork) == 5_000
         assert await store.steps(fork) == await store.steps(session_id)
+        assert [await store.delete_session(each) for each in (session_id, fork)] == [5_000, 5_000]
         await store.put_step(f"{session_id}-large", "fetch", bytes(range(256)) * 20_000)
         await store.fork_session(f"{session_id}-large", f"{fork}-large")
         assert await recorded(store, f"{fork}-large", "fetch") == bytes(range(256)) * 20_000

@@ -9,7 +9,7 @@ from jeeves_journal.errors import InvalidKeyError
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.testing import values
 from jeeves_journal.testing.managed import ManagedJournalStoreContract
-from jeeves_journal.testing.planting import BEFORE_ANY_JOURNAL, different_keys, plant, record, sealed, stored
+from jeeves_journal.testing.planting import different_keys, plant, record, sealed, stored
 
 
 class LookingContract(ManagedJournalStoreContract):
@@ -112,11 +112,13 @@ class LookingContract(ManagedJournalStoreContract):
         assert after.streams.bytes - before.streams.bytes == sizes["stream", "answer"]
 
     async def test_the_oldest_record_of_each_kind_is_known(self, store: OperableJournalStore, session_id: str) -> None:
-        await store.prune(BEFORE_ANY_JOURNAL)
-        await plant(store, f"{session_id}-1", {"fetch": 4.0, "charge": 2.0}, {"answer": 3.0})
-        await plant(store, f"{session_id}-2", {"fetch": 5.0}, {"answer": 1.0, "question": 6.0})
+        # Older than what other tests leave.
+        await plant(store, f"{session_id}-1", {"fetch": -3e9, "charge": -5e9}, {"answer": -4e9})
+        await plant(store, f"{session_id}-2", {"fetch": -2e9}, {"answer": -6e9, "question": 1.0})
         usage = await store.usage()
-        assert (usage.steps.oldest, usage.streams.oldest) == (2.0, 1.0)
+        assert (usage.steps.oldest, usage.streams.oldest) == (-5e9, -6e9)
+        for number in (1, 2):
+            await store.delete_session(f"{session_id}-{number}")
 
     async def test_what_was_deleted_is_held_no_longer(self, store: OperableJournalStore, session_id: str) -> None:
         before = await store.usage()

@@ -48,6 +48,7 @@ class MovingContract(ManagedJournalStoreContract):
         assert set(records) == set(planted)
         order = [(each.created_at, each.step_name) for each in records]
         assert order == sorted(order)
+        assert await store.delete_session(session_id) == 5_000
 
     async def test_whoever_stops_reading_records_leaves_a_store_that_works(
         self, store: OperableJournalStore, session_id: str
