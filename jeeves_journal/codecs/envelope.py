@@ -78,9 +78,29 @@ class Envelope:
         body = payload if deflated is None else deflated
         tail = self._tails[NOT_COMPRESSED if deflated is None else ZSTD]
         if self._key is not None and self._seal == ENCRYPTED:
-            tail = Tail.read(tail)._replace(nonce=new_nonce()).pack()
-            return b"".join((encrypt(self._key, place, body, tail), _BEHIND_TAG, tail))
+            return _encrypted(self._key, place, body, Tail.read(tail))
         return b"".join((body, self._mark(place, body, tail), tail))
+
+    def moved(self, place: Place, record: bytes, to: Place) -> bytes:
+        """Return a sealed record for another place, sealed anew by the first key.
+
+        What is sealed stays as it is, compressed or of another codec, and what is encrypted is encrypted again.
+
+        Raises:
+            IntegrityError: It is not what was put here.
+            DecodeError: The keyring does not open it, or it is of an unknown format.
+        """
+        fields = Tail.read(_split(record)[2])
+        body = self._opened(place, record, fields)
+        if self._key is None or fields.seal == UNSEALED:
+            raise AssertionError("a record without a seal is bound to no place")
+        if fields.version != FORMAT_VERSION:
+            raise _unknown_version(fields)
+        fields = fields._replace(key_id=self._key.in_footer, nonce=b"")
+        if ENCRYPTED in (fields.seal, self._seal):
+            return _encrypted(self._key, to, bytes(body), fields._replace(seal=ENCRYPTED))
+        tail = fields.pack()
+        return b"".join((body, sign(self._key, to, body, tail), tail))
 
     def open(self, place: Place, record: bytes) -> bytes | memoryview:
         """Return the payload of a record that ends in a footer.
@@ -146,8 +166,7 @@ class Envelope:
 
     def _refusal(self, fields: Tail) -> DecodeError | None:
         if fields.version != FORMAT_VERSION:
-            what = f"the record is of format version {fields.version}, this code reads {FORMAT_VERSION}"
-            return DecodeError(what, "upgrade jeeves-journal")
+            return _unknown_version(fields)
         if fields.codec_id != self.codec_id:
             what = f"the record was written by codec {fields.codec_id!r}, this store is configured for"
             return DecodeError(f"{what} {self.codec_id!r}", "open the store with the codec that wrote it")
@@ -170,6 +189,16 @@ class Envelope:
 def _split(record: bytes) -> tuple[memoryview, bytes, bytes]:
     end = len(record) - FOOTER_BYTES
     return memoryview(record)[:end], record[end : end + CHECKSUM_BYTES], record[end + CHECKSUM_BYTES :]
+
+
+def _encrypted(key: Key, place: Place, body: bytes, fields: Tail) -> bytes:
+    tail = fields._replace(nonce=new_nonce()).pack()
+    return b"".join((encrypt(key, place, body, tail), _BEHIND_TAG, tail))
+
+
+def _unknown_version(fields: Tail) -> DecodeError:
+    what = f"the record is of format version {fields.version}, this code reads {FORMAT_VERSION}"
+    return DecodeError(what, "upgrade jeeves-journal")
 
 
 def unsealed() -> IntegrityError:

@@ -31,6 +31,9 @@ FORMAT_VERSION: Final = 1
 # Its last byte differs from the "." that ends every pickle in all eight bits: no flipped bit turns one into the other.
 MAGIC: Final = b"JvJ\xd1"
 
+SEAL_FROM_END: Final = 7
+"""How many bytes before a record's end the byte stands that names its seal."""
+
 _TAIL: Final = struct.Struct(">8s12s8sBBBx4s")
 FOOTER_BYTES: Final = CHECKSUM_BYTES + _TAIL.size
 

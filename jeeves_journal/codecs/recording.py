@@ -85,6 +85,18 @@ class RecordCodec:
         record = self._bytes(place, data)
         return self._opened(place, record) if has_footer(record) else self._plain(place, record)
 
+    def moved(self, place: Place, data: object, to: Place) -> bytes:
+        """Return a sealed record for another place, sealed anew; its value is not decoded.
+
+        Raises:
+            DecodeError: It cannot be opened here.
+        """
+        record = self._bytes(place, data)
+        try:
+            return self.envelope.moved(place, record, to)
+        except JournalError as error:
+            raise error.about(*place[1:3]) from error.__cause__
+
     def decoder(self, place: Place, data: object) -> Callable[[], Any]:
         """Return a function that decodes a record later; see ``decode``."""
         return _Decoder(self, place, data)

@@ -56,9 +56,12 @@ class OperatedStore(StoreLifetime):
 
     @without_locals
     async def fork_session(self, source: str, target: str, *, before: str | None = None) -> int:
-        source, target = check_key("source", source), check_key("target", target)
-        before = None if before is None else check_key("before", before)
-        return await self._operate(forking.fork_session, source, target, before)
+        fork = forking.Fork(
+            source=check_key("source", source),
+            target=check_key("target", target),
+            before=None if before is None else check_key("before", before),
+        )
+        return await self._operate(forking.fork_session, self._codec, fork)
 
     @without_locals
     async def prune(
@@ -70,13 +73,16 @@ class OperatedStore(StoreLifetime):
         batch: int = 1_000,
         progress: Callable[[Pruned], object] | None = None,
     ) -> Pruned:
-        age, prefixes, most = (
-            check_age("older_than", older_than),
-            check_prefixes("keep", keep),
-            check_count("batch", batch),
-        )
-        report = progress or (lambda _: None)
-        return await self._operate(pruning.prune, age, prefixes, most, report, dry_run=dry_run)
+        age, prefixes = check_age("older_than", older_than), check_prefixes("keep", keep)
+        work = pruning.Pruning(age, prefixes, check_count("batch", batch), dry_run=dry_run)
+        try:
+            while await self._operate(work.advance):
+                # Out here, so that what it raises reaches the caller as it is.
+                if progress is not None:
+                    progress(work.pruned)
+        finally:
+            work.log(self._database.describe())
+        return work.pruned
 
     @without_locals
     async def usage(self) -> Usage:

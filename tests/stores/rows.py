@@ -27,6 +27,10 @@ class Rows(Protocol):
         """Return the bytes that are recorded for a step."""
         ...
 
+    def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        """Return what a query finds."""
+        ...
+
 
 class SqliteRows:
     """A journal in a SQLite file."""
@@ -43,6 +47,10 @@ class SqliteRows:
         query = "SELECT value FROM journal_steps WHERE session_id = ? AND step_name = ?"
         with closing(sqlite3.connect(self._path)) as connection:
             return bytes(connection.execute(query, (session_id, step_name)).fetchone()[0])
+
+    def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self._path)) as connection:
+            return connection.execute(query).fetchall()
 
 
 class PostgresRows:
@@ -64,6 +72,9 @@ class PostgresRows:
     def value(self, session_id: str, step_name: str) -> bytes:
         query = "SELECT value FROM journal_steps WHERE session_id = $1 AND step_name = $2"
         return bytes(execute(self.url, query, session_id, step_name)[0][0])
+
+    def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in execute(self.url, query)]
 
 
 def put_raw(rows: Rows, session_id: str, steps: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Delete, Insert
 from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -170,6 +170,25 @@ class Database(ABC):
     @abstractmethod
     def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Lend a connection in a durable transaction of its own, which is committed at the end, for what is not hot."""
+
+    @abstractmethod
+    async def together(self, connection: AsyncConnection, changes: Sequence[Delete | Insert]) -> list[int]:
+        """Change tables on one snapshot, and return how many rows each change was made to.
+
+        What somebody else commits meanwhile is seen by all of the changes or by none.
+        """
+
+    @abstractmethod
+    async def lock_session(self, connection: AsyncConnection, session_id: str) -> None:
+        """Keep others who ask for the same out until the transaction ends. Puts do not ask."""
+
+    @abstractmethod
+    async def transaction_of(self, connection: AsyncConnection) -> int | None:
+        """Return what ``was_committed`` knows the transaction by; None where the answer to a commit cannot be lost."""
+
+    @abstractmethod
+    async def was_committed(self, connection: AsyncConnection, transaction: int) -> bool:
+        """Return whether an earlier transaction was committed, once it has ended."""
 
     @abstractmethod
     def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:

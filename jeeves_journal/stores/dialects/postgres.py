@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, Dialect, collate
+from sqlalchemy import ColumnElement, Delete, Dialect, Insert, collate
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -37,6 +37,7 @@ from jeeves_journal.stores.dialects.postgres_errors import (
     is_refused_write,
 )
 from jeeves_journal.stores.dialects.postgres_looking import SNAPSHOT, estimated_size, have_keys_by_bytes
+from jeeves_journal.stores.dialects.postgres_transactions import change_together, lock_session, was_committed, xid
 from jeeves_journal.stores.dialects.postgres_upgrades import session_lock, transaction_lock
 from jeeves_journal.stores.statements import (
     KINDS,
@@ -179,6 +180,18 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
             driver: Any = (await connection.get_raw_connection()).driver_connection
             async with self._transaction_of_ours(driver, deadline):
                 yield connection
+
+    async def together(self, connection: AsyncConnection, changes: Sequence[Delete | Insert]) -> list[int]:
+        return await change_together(connection, changes)
+
+    async def lock_session(self, connection: AsyncConnection, session_id: str) -> None:
+        await lock_session(connection, session_id)
+
+    async def transaction_of(self, connection: AsyncConnection) -> int:
+        return await xid(connection)
+
+    async def was_committed(self, connection: AsyncConnection, transaction: int) -> bool:
+        return await was_committed(connection, transaction)
 
     async def _set_up(self, connection: AsyncConnection) -> None:
         """Leave transactions to us, and name the schema."""

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiosqlite
-from sqlalchemy import ColumnElement, Dialect, StaticPool, UnaryExpression
+from sqlalchemy import ColumnElement, Delete, Dialect, Insert, StaticPool, UnaryExpression
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 from sqlalchemy.exc import OperationalError
@@ -142,6 +142,19 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
         # The write lock from the start: what first reads and then writes is refused with BUSY_SNAPSHOT when another
         # process wrote in between, whatever the timeout.
         return self._transaction("BEGIN IMMEDIATE")
+
+    async def together(self, connection: AsyncConnection, changes: Sequence[Delete | Insert]) -> list[int]:
+        counted = {"preserve_rowcount": True}
+        return [(await connection.execute(change, execution_options=counted)).rowcount for change in changes]
+
+    async def lock_session(self, connection: AsyncConnection, session_id: str) -> None:
+        """Do nothing: who writes has the file to himself."""
+
+    async def transaction_of(self, connection: AsyncConnection) -> None:
+        return None
+
+    async def was_committed(self, connection: AsyncConnection, transaction: int) -> bool:
+        raise AssertionError("a commit to a file has no answer that could be lost")
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncGenerator[AsyncConnection]:
