@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from jeeves_journal.errors import ConfigurationError
+from jeeves_journal.keys import check_key
+from jeeves_journal.records import StoredRecord
 
 ORDERS: Final = ("id", "recent")
+
+# More rows than any journal has, and one more is still a number that every database takes.
+_MOST: Final = 2**62
 
 
 def check_age(name: str, age: object) -> float:
@@ -42,18 +48,18 @@ def check_prefixes(name: str, prefixes: object) -> tuple[str, ...]:
     """
     if isinstance(prefixes, str | bytes) or not isinstance(prefixes, Iterable):
         raise ConfigurationError(f"{name} cannot be {type(prefixes).__name__}", "pass a list of prefixes")
-    return tuple(check_prefix(name, prefix) for prefix in prefixes)
+    return tuple(check_prefix(name, prefix) for prefix in cast("Iterable[object]", prefixes))
 
 
 def check_count(name: str, count: object) -> int:
-    """Return a count.
+    """Return a count, or the highest that a database takes.
 
     Raises:
         ConfigurationError: It is no whole number of at least 1.
     """
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigurationError(f"{name} cannot be used", "pass a whole number of at least 1")
-    return count
+    return min(int(count), _MOST)
 
 
 def check_order(order: object) -> str:
@@ -65,6 +71,49 @@ def check_order(order: object) -> str:
     if order not in ORDERS:
         raise ConfigurationError("order cannot be used", f"pass one of {', '.join(map(repr, ORDERS))}")
     return str(order)
+
+
+def check_records(session_id: str, records: object) -> tuple[StoredRecord, ...]:
+    """Return the records of one session as a tuple.
+
+    Raises:
+        ConfigurationError: One of them is no record, or of another session, or there twice.
+        InvalidKeyError: No store accepts a step's name.
+    """
+    return tuple(each_record(session_id, records))
+
+
+def each_record(session_id: str, records: object) -> Iterator[StoredRecord]:
+    """Check records one by one, when they are taken; see ``check_records``."""
+    if not isinstance(records, Iterable):
+        raise _refused_records(f"a {type(records).__name__}", session_id)
+    seen = set[tuple[str, str]]()
+    for each in cast("Iterable[object]", records):
+        record = _check_record(session_id, each)
+        if (record.kind, record.step_name) in seen:
+            raise _refused_records("two of one step", session_id, record.step_name)
+        seen.add((record.kind, record.step_name))
+        yield record
+
+
+def _check_record(session_id: str, record: object) -> StoredRecord:
+    if not isinstance(record, StoredRecord):
+        raise _refused_records(f"a {type(record).__name__} among them", session_id)
+    if record.session_id != session_id:
+        raise _refused_records(f"one of session {record.session_id!r}", session_id)
+    step_name = check_key("step_name", record.step_name)
+    if record.kind not in ("step", "stream") or not isinstance(record.data, bytes):
+        raise _refused_records("one that is neither a step nor a stream, or without bytes", session_id, step_name)
+    created_at = record.created_at
+    # A NaN is at most nothing.
+    if not isinstance(created_at, float | int) or not abs(created_at) <= sys.float_info.max:
+        raise _refused_records("one without a time", session_id, step_name)
+    return StoredRecord(record.kind, session_id, step_name, record.data, float(created_at))
+
+
+def _refused_records(what: str, session_id: str, step_name: str | None = None) -> ConfigurationError:
+    remedy = "pass what records() of another store returned"
+    return ConfigurationError(f"the records to restore cannot be {what}", remedy, session_id, step_name)
 
 
 def _is_encodable(text: str) -> bool:

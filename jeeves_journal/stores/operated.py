@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Literal
 
-from jeeves_journal.arguments import check_age, check_count, check_order, check_prefix, check_prefixes
+from jeeves_journal.arguments import check_age, check_count, check_order, check_prefix, check_prefixes, check_records
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.records import Pruned, SessionSummary, StepSummary, StoredRecord, Usage
 from jeeves_journal.stores.lifetime import StoreLifetime
@@ -98,7 +98,8 @@ class OperatedStore(StoreLifetime):
 
     @without_locals
     async def restore_session(self, session_id: str, records: Iterable[StoredRecord]) -> bool:
-        return await self._operate(moving.restore_session, check_key("session_id", session_id), tuple(records))
+        session_id = check_key("session_id", session_id)
+        return await self._operate(moving.restore_session, session_id, check_records(session_id, records))
 
     @without_locals
     async def _page(self, session_id: str, after: StoredRecord | None) -> list[StoredRecord]:

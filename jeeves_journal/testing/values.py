@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -167,6 +167,11 @@ DIFFERENT_KEYS: Final = [
         "sharp-s": ("\N{LATIN SMALL LETTER SHARP S}", "ss"),
     }.items()
 ]
+
+
+def plain(parameters: Iterable[Any]) -> list[Any]:
+    """Return pytest's parameters as what a loop goes over, where a test for each would take long for what it shows."""
+    return [each.values[0] if len(each.values) == 1 else each.values for each in parameters]
 
 
 def longest_keys(session_id: str) -> list[str]:

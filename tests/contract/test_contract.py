@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from jeeves_journal import (
     JournalEntry,
     JournalStore,
     Keyring,
-    ManagedJournalStore,
+    OperableJournalStore,
     StoreClosedError,
 )
 from jeeves_journal.codecs import Place, RecordCodec
 from jeeves_journal.keys import check_keys
 from jeeves_journal.stores.clock import timestamp
-from jeeves_journal.testing import JournalStoreContract, ManagedJournalStoreContract
+from jeeves_journal.testing import JournalStoreContract, OperableJournalStoreContract
+from tests.servers.postgres import ExternalPostgres, PostgresServer, fresh_database
 
 
 class StructuralStore:
@@ -67,9 +68,9 @@ class TestStructuralStore(JournalStoreContract):
         return StructuralStore()
 
 
-class TestInMemory(ManagedJournalStoreContract):
+class TestInMemory(OperableJournalStoreContract):
     @pytest.fixture
-    def store(self) -> ManagedJournalStore:
+    def store(self) -> OperableJournalStore:
         return InMemoryJournalStore()
 
 
@@ -79,48 +80,55 @@ class TestInMemoryOnTrio(TestInMemory):
         return "trio"
 
 
-class TestSqliteFile(ManagedJournalStoreContract):
+class TestSqliteFile(OperableJournalStoreContract):
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[ManagedJournalStore]:
+    async def store(self, tmp_path: Path) -> AsyncIterator[OperableJournalStore]:
         store = JournalStore.from_url(f"sqlite+aiosqlite:///{tmp_path}/journal.db")
         yield store
         await store.aclose()
 
 
-class TestSqliteInMemory(ManagedJournalStoreContract):
+class TestSqliteInMemory(OperableJournalStoreContract):
     @pytest.fixture
-    async def store(self) -> AsyncIterator[ManagedJournalStore]:
+    async def store(self) -> AsyncIterator[OperableJournalStore]:
         store = JournalStore.from_url("sqlite+aiosqlite:///:memory:")
         yield store
         await store.aclose()
 
 
-class TestPostgres(ManagedJournalStoreContract):
+@pytest.fixture(scope="class")
+def shared_postgres_url(postgres_server: PostgresServer | ExternalPostgres, migrated_template: str) -> Iterator[str]:
+    """A database for all tests of a class, as the contract lets them share one."""
+    with fresh_database(postgres_server, template=migrated_template) as url:
+        yield url
+
+
+class TestPostgres(OperableJournalStoreContract):
     @pytest.fixture
-    async def store(self, migrated_postgres_url: str) -> AsyncIterator[ManagedJournalStore]:
-        store = JournalStore.from_url(migrated_postgres_url)
+    async def store(self, shared_postgres_url: str) -> AsyncIterator[OperableJournalStore]:
+        store = JournalStore.from_url(shared_postgres_url)
         yield store
         await store.aclose()
 
 
-class TestSignedPostgres(ManagedJournalStoreContract):
+class TestSignedPostgres(OperableJournalStoreContract):
     @pytest.fixture
-    async def store(self, migrated_postgres_url: str) -> AsyncIterator[ManagedJournalStore]:
-        store = JournalStore.from_url(migrated_postgres_url, keys=Keyring.generate())
+    async def store(self, shared_postgres_url: str) -> AsyncIterator[OperableJournalStore]:
+        store = JournalStore.from_url(shared_postgres_url, keys=Keyring.generate())
         yield store
         await store.aclose()
 
 
-class TestEncryptedAndCompressedSqliteFile(ManagedJournalStoreContract):
+class TestEncryptedAndCompressedSqliteFile(OperableJournalStoreContract):
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[ManagedJournalStore]:
+    async def store(self, tmp_path: Path) -> AsyncIterator[OperableJournalStore]:
         url = f"sqlite:///{tmp_path}/journal.db"
         store = JournalStore.from_url(url, keys=Keyring.generate(), seal="encrypt", compress="zstd", compress_over=0)
         yield store
         await store.aclose()
 
 
-class TestEncryptedInMemory(ManagedJournalStoreContract):
+class TestEncryptedInMemory(OperableJournalStoreContract):
     @pytest.fixture
-    def store(self) -> ManagedJournalStore:
+    def store(self) -> OperableJournalStore:
         return InMemoryJournalStore(keys=Keyring.generate(), seal="encrypt")

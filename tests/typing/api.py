@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -25,17 +26,23 @@ from jeeves_journal import (
     JournalEntry,
     JournalStore,
     ManagedJournalStore,
+    OperableJournalStore,
     PostgresJournalStore,
     PostgresRuntime,
+    Pruned,
+    SessionSummary,
     SQLAlchemyJournalStore,
     SqliteJournalStore,
     SqliteRuntime,
     StepRecord,
+    StepSummary,
+    StoredRecord,
     StoreOptions,
     StreamRecord,
+    Usage,
     metadata,
 )
-from jeeves_journal.testing import JournalStoreContract, ManagedJournalStoreContract
+from jeeves_journal.testing import JournalStoreContract, ManagedJournalStoreContract, OperableJournalStoreContract
 
 # -- stores of third parties
 
@@ -98,6 +105,7 @@ inherited_store: JournalStore = Inheriting()
 lacking_store: JournalStore = Lacking()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 blocking_store: JournalStore = Blocking()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 unmanaged_store: ManagedJournalStore = Theirs()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+unoperated_store: OperableJournalStore = Theirs()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 their_runtime = JournaledRuntime(Theirs())
 lacking_runtime = JournaledRuntime(Lacking())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -108,19 +116,25 @@ def narrowed(candidate: object) -> JournalStore | None:
 
 class TestTheirs(JournalStoreContract):
     def check(self, store: JournalStore) -> None:
-        contracts: list[type[JournalStoreContract]] = [TestTheirs, ManagedJournalStoreContract]
+        contracts: list[type[JournalStoreContract]] = [
+            TestTheirs,
+            ManagedJournalStoreContract,
+            OperableJournalStoreContract,
+        ]
         assert contracts
 
 
 # -- our stores
 
 
-def ours_are_stores(path: Path, engine: AsyncEngine) -> list[ManagedJournalStore]:
+def ours_are_stores(path: Path, engine: AsyncEngine, postgres: PostgresJournalStore) -> list[OperableJournalStore]:
     return [
+        JournalStore.from_url("sqlite:///journal.db"),
         InMemoryJournalStore(),
         SQLAlchemyJournalStore(engine),
         SqliteJournalStore(path),
         SqliteJournalStore(str(path), timeout=5),
+        postgres,
     ]
 
 
@@ -160,6 +174,51 @@ def from_url_checks_its_arguments() -> None:
 
 def from_url_is_no_member_of_the_protocol(store: JournalStore) -> None:
     store.from_url("memory://")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+# -- operating
+
+
+async def operating_is_typed(store: OperableJournalStore) -> None:
+    page = await store.sessions("run-", order="recent", newer_than=timedelta(days=1), limit=10)
+    assert_type(page, list[SessionSummary])
+    assert_type(await store.sessions(older_than=timedelta(days=1), after=page[-1]), list[SessionSummary])
+    assert_type(await store.sessions(after="run-1"), list[SessionSummary])
+    assert_type(await store.steps("run-1"), list[StepSummary])
+    assert_type(await store.delete_session("run-1"), int)
+    assert_type(await store.delete_step("run-1", "fetch"), int)
+    assert_type(await store.rewind("run-1", to="fetch"), int)
+    assert_type(await store.fork_session("run-1", "run-2", before="fetch"), int)
+    assert_type(await store.prune(timedelta(days=30), keep=["run-"], dry_run=True, progress=print), Pruned)
+    assert_type(await store.usage(), Usage)
+    async for record in store.records("run-1"):
+        assert_type(record, StoredRecord)
+        assert_type(record.data, bytes)
+        assert_type(await store.restore_session("run-1", [record]), bool)
+
+
+async def operating_checks_its_arguments(store: OperableJournalStore) -> None:
+    await store.sessions(order="age")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await store.sessions(newer_than=30)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await store.rewind("run-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await store.fork_session("run-1", "run-2", "fetch")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await store.prune(30)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await store.prune()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await store.restore_session("run-1", ["record"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+
+async def from_url_gives_what_can_be_operated() -> None:
+    async with JournalStore.from_url("memory://") as store:
+        assert_type(await store.sessions(), list[SessionSummary])
+        assert_type(await store.steps("run-1"), list[StepSummary])
+        assert_type(await store.delete_session("run-1"), int)
+        assert_type(await store.delete_step("run-1", "fetch"), int)
+        assert_type(await store.rewind("run-1", "fetch"), int)
+        assert_type(await store.fork_session("run-1", "run-2"), int)
+        assert_type(await store.prune(timedelta(days=30)), Pruned)
+        assert_type(await store.usage(), Usage)
+        assert_type([record async for record in store.records("run-1")], list[StoredRecord])
+        assert_type(await store.restore_session("run-1", ()), bool)
 
 
 # -- calls

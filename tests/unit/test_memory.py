@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import timedelta
 
 import pytest
 
-from jeeves_journal import ConfigurationError, DecodeError, EncodeError, InMemoryJournalStore, StoreClosedError
+from jeeves_journal import ConfigurationError, DecodeError, EncodeError, InMemoryJournalStore, Keyring, StoreClosedError
 from jeeves_journal.protocol import ReadAheadStore
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +63,56 @@ async def test_it_lists_the_keys_of_steps_and_of_streams() -> None:
     await store.put_stream("run-2", "answer", ["Hel", "lo"])
     assert store.step_keys() == [("run-1", "fetch"), ("run-1", "charge")]
     assert store.stream_keys() == [("run-2", "answer")]
+
+
+async def test_what_was_deleted_is_among_the_keys_no_longer() -> None:
+    store = await recorded(fetch=1, charge=2, fly=3)
+    await store.put_stream("run-1", "charge", ["Hel", "lo"])
+    await store.rewind("run-1", to="charge")
+    assert store.step_keys() == [("run-1", "fetch")]
+    assert store.stream_keys() == []
+    await store.put_step("run-1", "fetch", 4)
+    assert store.step_keys() == [("run-1", "fetch")]
+
+
+async def test_all_that_was_recorded_is_pruned_at_no_age() -> None:
+    store = await recorded(fetch=1, charge=2)
+    assert (await store.prune(timedelta())).records == 2
+    assert store.step_keys() == []
+
+
+async def test_a_fork_is_sealed_for_its_own_session() -> None:
+    store = InMemoryJournalStore(keys=Keyring.generate())
+    await store.put_step("run-1", "fetch", "sealed")
+    await store.fork_session("run-1", "run-2")
+    (source,), (fork,) = [[each async for each in store.records(run)] for run in ("run-1", "run-2")]
+    assert source.data != fork.data
+    entry = await store.get_step("run-2", "fetch")
+    assert entry is not None
+    assert entry == await store.get_step("run-1", "fetch")
+
+
+async def test_a_fork_needs_no_class_of_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = InMemoryJournalStore(keys=Keyring.generate())
+    await store.put_step("run-1", "fetch", Vanishing())
+    with monkeypatch.context() as without:
+        without.delattr(sys.modules[__name__], "Vanishing")
+        assert await store.fork_session("run-1", "run-2") == 1
+    entry = await store.get_step("run-2", "fetch")
+    assert entry is not None
+    assert isinstance(entry.value, Vanishing)
+
+
+async def test_a_step_says_which_codec_and_which_key_made_it() -> None:
+    keys = Keyring.generate()
+    for store, made_by in (
+        (InMemoryJournalStore(), ("pickle", None)),
+        (InMemoryJournalStore(codec="json"), ("json", None)),
+        (InMemoryJournalStore(keys=keys, seal="encrypt"), ("pickle", keys.first.id)),
+    ):
+        await store.put_step("run-1", "fetch", 1)
+        (step,) = await store.steps("run-1")
+        assert (step.codec, step.sealed_by) == made_by
 
 
 async def test_its_schema_may_be_asked_for() -> None:
