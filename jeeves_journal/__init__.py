@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jeeves_journal.bundles import Exported, Imported, export_bundle, import_bundle
     from jeeves_journal.codecs import Codec, JSONCodec, Keyring
     from jeeves_journal.errors import (
         AlreadyRecordedError,
@@ -59,6 +60,8 @@ __all__ = [
     "ConfigurationError",
     "DecodeError",
     "EncodeError",
+    "Exported",
+    "Imported",
     "InMemoryJournalStore",
     "IntegrityError",
     "InvalidKeyError",
@@ -91,11 +94,14 @@ __all__ = [
     "StoredRecord",
     "StreamRecord",
     "Usage",
+    "export_bundle",
+    "import_bundle",
     "include_name",
     "metadata",
 ]
 
 _ROOMS = {
+    "bundles": "Exported Imported export_bundle import_bundle",
     "codecs": "Codec JSONCodec Keyring",
     "errors": (
         "AlreadyRecordedError BundleError CodecError ConfigurationError DecodeError EncodeError IntegrityError "

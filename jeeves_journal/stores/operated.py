@@ -10,7 +10,7 @@ from jeeves_journal.arguments import check_age, check_count, check_order, check_
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.records import Pruned, SessionSummary, StepSummary, StoredRecord, Usage
 from jeeves_journal.stores.lifetime import StoreLifetime
-from jeeves_journal.stores.operations import deleting, forking, listing, moving, pruning, usage
+from jeeves_journal.stores.operations import deleting, forking, listing, moving, pruning, restoring, usage
 from jeeves_journal.tracebacks import without_locals
 
 
@@ -89,18 +89,18 @@ class OperatedStore(StoreLifetime):
         return await self._operate(usage.usage)
 
     async def records(self, session_id: str) -> AsyncIterator[StoredRecord]:
-        session_id = check_key("session_id", session_id)
-        after: StoredRecord | None = None
-        while page := await self._page(session_id, after):
+        walk = moving.Walk(check_key("session_id", session_id))
+        while page := await self._page(walk):
             for record in page:
                 yield record
-            after = page[-1]
 
     @without_locals
     async def restore_session(self, session_id: str, records: Iterable[StoredRecord]) -> bool:
-        session_id = check_key("session_id", session_id)
-        return await self._operate(moving.restore_session, session_id, check_records(session_id, records))
+        restored = restoring.Restoring(check_key("session_id", session_id), records)
+        # Out here, so that what the caller's records raise reaches the caller as it is.
+        shares = await restored.check()
+        return await self._operate(restored.restore, shares)
 
     @without_locals
-    async def _page(self, session_id: str, after: StoredRecord | None) -> list[StoredRecord]:
-        return await self._operate(moving.page, session_id, after)
+    async def _page(self, walk: moving.Walk) -> list[StoredRecord]:
+        return await self._operate(moving.page, walk)
