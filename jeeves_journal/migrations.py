@@ -114,8 +114,7 @@ async def ensure_schema(database: Database) -> None:
     wanted = database.settings.create_tables
     creates = database.creates_tables if wanted is None else wanted
     state = await look(database)
-    is_current = _is_current(database, state)
-    if creates and not is_current and not database.only_looks:
+    if creates and not is_current(database, state) and not database.only_looks:
         try:
             await upgrade_database(database)
         except Exception as error:
@@ -130,12 +129,12 @@ async def upgrade_database(database: Database, revision: str = "head") -> None:
     """Bring an open database to a revision; see ``upgrade``."""
     if revision != "head":
         await _upgrade(database, revision)
-    elif not _is_current(database, await look(database)):
+    elif not is_current(database, await look(database)):
         try:
             await _upgrade(database, revision)
         except SchemaError:
             # Newer code may have been faster, and have left a revision that Alembic does not know here.
-            if not _is_current(database, await look(database)):
+            if not is_current(database, await look(database)):
                 raise
 
 
@@ -166,9 +165,9 @@ async def _check_database(database: Database) -> None:
     state = await look(database)
     if not state.has_tables and state.revision is None:
         raise SchemaError(f"{database.describe()}: the journal's tables are missing", MISSING_TABLES)
-    if not _is_current(database, state) or state.revision != HEAD:
+    if not is_current(database, state) or state.revision != HEAD:
         what = f"{database.describe()}: the journal's tables are at revision {state.revision}, this code's is {HEAD}"
-        raise SchemaError(what, "upgrade jeeves-journal" if _is_current(database, state) else _UPGRADE)
+        raise SchemaError(what, "upgrade jeeves-journal" if is_current(database, state) else _UPGRADE)
     async with database.migrating() as connection:
         found = await connection.run_sync(differences, database.settings.schema)
     if found:
@@ -176,7 +175,7 @@ async def _check_database(database: Database) -> None:
         raise SchemaError(what, "restore them; `jeeves-journal db sql` prints how they were made")
 
 
-def _is_current(database: Database, state: SchemaState) -> bool:
+def is_current(database: Database, state: SchemaState) -> bool:
     """Return whether a schema is at this code's newest revision, or at an unknown one, which only adds to it.
 
     Raises:

@@ -148,3 +148,20 @@ class Usage:
     steps: KindUsage
     streams: KindUsage
     is_exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at to see whether a journal is well.
+
+    Attributes:
+        name: What was looked at.
+        state: Whether it is as it should be.
+        what: How it is.
+        remedy: What to do about it, or ``""``.
+    """
+
+    name: str
+    state: Literal["ok", "warning", "wrong"]
+    what: str
+    remedy: str = ""

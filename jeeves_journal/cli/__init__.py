@@ -3,33 +3,88 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
+from jeeves_journal.cli import exits
 from jeeves_journal.errors import JournalError
 
-_BROUGHT_BY_THE_EXTRA = {"rich", "typer"}
+if TYPE_CHECKING:
+    import typer
+
+_BROUGHT_BY_THE_EXTRA: Final = {"rich", "typer"}
 
 
 def main() -> None:
     """Run the command that the process's arguments name, and exit.
 
-    The exit code is 0 when it did what was asked, 1 when it could not, and 2 when it was not understood. An error of
-    ours is one line on stderr: no traceback, whose locals might hold a password.
+    The exit codes are those of ``exits``. An error of ours is one line on stderr: no traceback, whose locals might hold
+    a password.
     """
+    # What is logged is for those who set logging up; a command says what it has to say itself.
+    logging.getLogger("jeeves_journal").addHandler(logging.NullHandler())
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of another encoding shows escapes rather than nothing.
+        cast("Any", stream).reconfigure(errors="backslashreplace")
     try:
+        sys.exit(_run())
+    except KeyboardInterrupt:
+        exits.fail(_INTERRUPTED, exits.INTERRUPTED)
+    except BrokenPipeError:
+        _forget(sys.stdout)
+        sys.exit(exits.COULD_NOT)
+
+
+_INTERRUPTED: Final = "interrupted: what was done so far is kept, and whole; run the command again to go on"
+
+
+def _run() -> int:
+    try:
+        import typer
+
         from jeeves_journal.cli.app import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _BROUGHT_BY_THE_EXTRA:
             raise
-        _fail(f"the command needs {error.name}: pip install 'jeeves-journal[cli]'")
-    # What is logged is for those who set logging up; a command says what it has to say itself.
-    logging.getLogger("jeeves_journal").addHandler(logging.NullHandler())
+        exits.fail(f"the command needs {error.name}: pip install 'jeeves-journal[cli]'")
     try:
-        app(prog_name="jeeves-journal")
+        code = _code(app(prog_name="jeeves-journal", standalone_mode=False))
+        sys.stdout.flush()
     except JournalError as error:
-        _fail(str(error))
+        exits.fail(str(error), exits.code_of(error))
+    except exits.NotConfirmed as error:
+        exits.fail(str(error), exits.NOT_CONFIRMED)
+    except _kind_of_usage_errors(typer.BadParameter) as error:
+        return _show_usage_error(error)
+    if code == exits.INTERRUPTED:
+        exits.warn(_INTERRUPTED)
+    return code
 
 
-def _fail(message: str) -> NoReturn:
-    sys.exit(f"jeeves-journal: {' '.join(message.split())}")
+def _code(returned: object) -> int:
+    # What a command returns, or the code that it exits with.
+    return returned if isinstance(returned, int) else 0
+
+
+def _kind_of_usage_errors(example: type[typer.BadParameter]) -> type[Exception]:
+    """Return what everything is that typer raises for what it did not understand; it exports this one kind only."""
+    return cast("type[Exception]", example.__bases__[0])
+
+
+def _show_usage_error(error: Any) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        # The message is the help.
+        error.show()
+    else:
+        command = error.ctx.command_path if error.ctx is not None else "jeeves-journal"
+        message = error.format_message().rstrip(".")
+        exits.warn(f"{message[:1].lower()}{message[1:]}; see {command} --help")
+    return exits.NOT_UNDERSTOOD
+
+
+def _forget(stream: TextIO) -> None:
+    """Let Python's last flush of a stream that nobody reads go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -18,3 +18,6 @@ Url: TypeAlias = Annotated[
 Schema: TypeAlias = Annotated[
     str | None, typer.Option("--schema", show_default=False, help="The Postgres schema that holds the tables.")
 ]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+SessionId: TypeAlias = Annotated[str, typer.Argument(metavar="SESSION", show_default=False, help="The session's id.")]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from typing import Annotated, Literal
 
 import typer
 
-from jeeves_journal.cli.options import Schema, Url
+from jeeves_journal.cli.exits import COULD_NOT, warn
+from jeeves_journal.cli.journals import Journal, run
+from jeeves_journal.cli.options import Json, Schema, Url
+from jeeves_journal.cli.output import print_json, progress, say
+from jeeves_journal.cli.text import count
 from jeeves_journal.codecs import Keyring
-from jeeves_journal.factory import from_url
+from jeeves_journal.errors import CodecError
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.records import Resealed
 
@@ -20,7 +22,6 @@ CodecName = Literal["pickle", "json"]
 def seal(
     url: Url,
     *,
-    schema: Schema = None,
     encrypt: Annotated[bool, typer.Option("--encrypt", help="Encrypt and do not only sign.")] = False,
     codec: Annotated[CodecName, typer.Option(help="The codec that records are to have.")] = "pickle",
     from_codec: Annotated[
@@ -32,6 +33,8 @@ def seal(
     allow_unsealed: Annotated[
         bool, typer.Option("--allow-unsealed", help="Seal what has no seal: you trust whoever could write until now.")
     ] = False,
+    json: Json = False,
+    schema: Schema = None,
 ) -> None:
     """Bring all records to the first key of JEEVES_JOURNAL_KEYS, while others use the journal. Safe to run again."""
     options: StoreOptions = {
@@ -39,25 +42,35 @@ def seal(
         "seal": "encrypt" if encrypt else "sign",
         "codec": codec,
         "allow_unsealed": allow_unsealed,
-        # Nobody wants a journal where there was none.
-        "create_tables": False,
     }
     if compress:
         options["compress"] = "zstd"
-    if schema is not None:
-        options["schema"] = schema
-    done = asyncio.run(_seal(url, options, from_codec))
-    typer.echo(f"{done.records:,} records: {done.resealed:,} sealed anew, {done.refused:,} refused")
+    done = run(_sealed(Journal(url, schema), options, from_codec))
+    if json:
+        print_json(
+            {
+                "records": done.records,
+                "resealed": done.resealed,
+                "refused": done.refused,
+                "refusals": [_document(error) for error in done.refusals],
+            }
+        )
+    else:
+        say(f"{count(done.records, 'record')}: {done.resealed:,} sealed anew, {done.refused:,} refused")
     for error in done.refusals:
-        typer.echo(f"jeeves-journal: {error}", err=True)
+        warn(str(error))
     if done.refused:
-        raise typer.Exit(1)
+        raise typer.Exit(COULD_NOT)
 
 
-async def _seal(url: str, options: StoreOptions, from_codec: CodecName | None) -> Resealed:
-    async with from_url(url, **options) as store:
-        return await store.reseal(from_codec=from_codec, progress=_show if sys.stderr.isatty() else None)
+async def _sealed(journal: Journal, options: StoreOptions, from_codec: CodecName | None) -> Resealed:
+    # Nobody wants a journal where there was none.
+    async with journal.to_look() as store:
+        await store.sessions(limit=1)
+    with progress("sealing") as show:
+        async with journal.to_change(options) as store:
+            return await store.reseal(from_codec=from_codec, progress=show)
 
 
-def _show(records: int) -> None:
-    typer.echo(f"\r{records:,} records", nl=False, err=True)
+def _document(error: CodecError) -> dict[str, str | None]:
+    return {"session_id": error.session_id, "step": error.step_name, "what": error.what, "remedy": error.remedy}

@@ -20,7 +20,7 @@ from jeeves_journal.codecs import Place, RecordCodec
 from jeeves_journal.codecs.describing import described
 from jeeves_journal.errors import AlreadyRecordedError, NotRecordedError, StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
-from jeeves_journal.records import KindUsage, Pruned, SessionSummary, StepSummary, StoredRecord, Usage
+from jeeves_journal.records import Finding, KindUsage, Pruned, SessionSummary, StepSummary, StoredRecord, Usage
 from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.stores.memory_records import Kind, MemoryRecords, place_of
 from jeeves_journal.tracebacks import without_locals
@@ -64,6 +64,16 @@ class OperatedMemoryStore:
     @without_locals
     async def steps(self, session_id: str) -> list[StepSummary]:
         return [_step_summary(record) for record in self._records.of_session(self._admit(session_id))]
+
+    @without_locals
+    async def record(self, kind: Kind, session_id: str, step_name: str) -> StoredRecord | None:
+        """Return one record as it is stored, or ``None``; see ``records``."""
+        return self._records.get(kind, *self._admit_keys(session_id, step_name))
+
+    async def examine(self) -> list[Finding]:
+        """Say that a dict is well, and that it is gone with the store."""
+        self._check_open()
+        return [Finding("connection", "ok", "in memory: nothing outlives the process")]
 
     @without_locals
     async def delete_session(self, session_id: str) -> int:

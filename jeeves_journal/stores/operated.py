@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Literal
 
-from jeeves_journal.arguments import check_age, check_count, check_order, check_prefix, check_prefixes, check_records
+from jeeves_journal.arguments import check_age, check_count, check_order, check_prefix, check_prefixes
 from jeeves_journal.keys import check_key, check_keys
-from jeeves_journal.records import Pruned, SessionSummary, StepSummary, StoredRecord, Usage
+from jeeves_journal.records import Finding, Pruned, SessionSummary, StepSummary, StoredRecord, Usage
+from jeeves_journal.stores.dialects import Key
 from jeeves_journal.stores.lifetime import StoreLifetime
-from jeeves_journal.stores.operations import deleting, forking, listing, moving, pruning, restoring, usage
+from jeeves_journal.stores.operations import deleting, examining, forking, listing, moving, pruning, restoring, usage
+from jeeves_journal.stores.operations.reading import stored_record
 from jeeves_journal.tracebacks import without_locals
 
 
@@ -100,6 +102,26 @@ class OperatedStore(StoreLifetime):
         # Out here, so that what the caller's records raise reaches the caller as it is.
         shares = await restored.check()
         return await self._operate(restored.restore, shares)
+
+    @without_locals
+    async def record(self, kind: Literal["step", "stream"], session_id: str, step_name: str) -> StoredRecord | None:
+        """Return one record as it is stored, or ``None``; see ``records``.
+
+        Raises:
+            DecodeError: What stands there is no record.
+        """
+        key = Key(kind, *check_keys(session_id, step_name))
+        found = await self._lanes_here(*key[1:]).reads.submit(key)
+        return None if found is None else stored_record(key, *found)
+
+    @without_locals
+    async def examine(self) -> list[Finding]:
+        """Return whether the database is as it should be: its tables, what makes records durable, and its clock.
+
+        Raises:
+            StoreError: It cannot be looked at.
+        """
+        return await self._operate(examining.examine)
 
     @without_locals
     async def _page(self, walk: moving.Walk) -> list[StoredRecord]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import pty
+import select
 import subprocess
 import sys
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, NamedTuple
+
+from jeeves_journal import cli
 
 RUN_MAIN = "import sys; from jeeves_journal.cli import main; sys.exit(main())"
+
+# Whoever leads a session and opens a terminal has it: so Ctrl-C is a signal.
+_TAKE_TERMINAL = "import os; os.close(os.open(os.ttyname(0), os.O_RDWR)); "
 
 
 class Ended(NamedTuple):
@@ -17,10 +29,26 @@ class Ended(NamedTuple):
     stderr: str
 
 
-def run(*arguments: str, code: str = RUN_MAIN) -> Ended:
-    """Run a command in a process of its own, as a shell does."""
+def run(*arguments: str) -> Ended:
+    """Run a command in this process, which has no terminal."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    before = sys.argv, sys.stdin
+    sys.argv, sys.stdin = ["jeeves-journal", *arguments], io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            cli.main()
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        sys.argv, sys.stdin = before
+    assert isinstance(code, int)
+    return Ended(code, *(each.buffer.getvalue().decode() for each in (out, err)))
+
+
+def run_apart(*arguments: str, code: str = RUN_MAIN, **options: Any) -> Ended:
+    """Run a command in a process of its own."""
     command = [sys.executable, "-c", code, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **options)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
@@ -31,8 +59,89 @@ def succeed(*arguments: str) -> str:
     return ended.stdout
 
 
-def fail(*arguments: str, code: str = RUN_MAIN) -> str:
+def succeed_in_json(*arguments: str) -> Any:
+    """Run a command with ``--json`` that must do what was asked; return its document."""
+    return json.loads(succeed(*arguments, "--json"))
+
+
+def fail(*arguments: str, code: int = 1) -> str:
     """Run a command that must fail in one line; return that line."""
-    ended = run(*arguments, code=code)
-    assert (ended.code, ended.stdout, ended.stderr.count("\n")) == (1, "", 1), ended.stderr
+    return one_line(run(*arguments), code=code)
+
+
+def one_line(ended: Ended, *, code: int = 1) -> str:
+    """Return the one line that a command failed with."""
+    assert (ended.code, ended.stdout, ended.stderr.count("\n")) == (code, "", 1), ended
     return ended.stderr
+
+
+class Terminal:
+    """A command that was started on a terminal."""
+
+    def __init__(self, process: subprocess.Popen[bytes], screen: int) -> None:
+        self.process = process
+        self._screen = screen
+        self.text = ""
+
+    def wait_for(self, wanted: str) -> None:
+        """Wait until the terminal shows this."""
+        while wanted not in self.text:
+            self.wait_for_more()
+
+    def wait_for_more(self) -> None:
+        """Wait until the terminal shows anything more."""
+        assert self._read(), f"it ended, or stands still: {self.text}"
+
+    def type(self, text: str) -> None:
+        """Type something."""
+        os.write(self._screen, text.encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.type("\x03")
+
+    def end(self) -> int:
+        """Wait for the end; return the exit code."""
+        while self._read():
+            pass
+        return self.process.wait(timeout=60)
+
+    def _read(self) -> bool:
+        if not select.select([self._screen], [], [], 60)[0]:
+            return False
+        try:
+            read = os.read(self._screen, 65_536)
+        except OSError:
+            # So Linux tells that nobody has the terminal open any more.
+            return False
+        self.text += read.decode(errors="replace").replace("\r\n", "\n")
+        return bool(read)
+
+
+@contextmanager
+def on_terminal(*arguments: str, kind: str = "xterm") -> Iterator[Terminal]:
+    """Start a command on a terminal of 100 columns, of the kind that TERM names."""
+    screen, slave = pty.openpty()
+    environment = {**os.environ, "TERM": kind, "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _TAKE_TERMINAL + RUN_MAIN, *arguments],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        yield Terminal(process, screen)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(screen)
+
+
+def shown_on_terminal(*arguments: str) -> str:
+    """Return what a command that needs no answers shows on a terminal."""
+    with on_terminal(*arguments) as terminal:
+        assert terminal.end() == 0, terminal.text
+        return terminal.text

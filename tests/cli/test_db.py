@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jeeves_journal import cli, migrations
-from tests.cli.commands import RUN_MAIN, fail, run, succeed
+from tests.cli.commands import RUN_MAIN, fail, one_line, run_apart, succeed, succeed_in_json
 
 WITHOUT_THE_EXTRA = "import sys; sys.modules['typer'] = None; "
 
@@ -90,6 +90,14 @@ def test_a_database_that_is_not_there_is_one_line_without_the_password(command: 
     assert "hunter2" not in fail("db", command, "--url", url)
 
 
+def test_every_command_has_its_json(url: str) -> None:
+    revision = succeed_in_json("db", "upgrade", "--url", url)["revision"]
+    assert revision == migrations.HEAD
+    assert succeed_in_json("db", "current", "--url", url) == {"revision": revision}
+    assert succeed_in_json("db", "check", "--url", url) == {"revision": revision, "is_current": True}
+    assert succeed_in_json("db", "sql", "--url", url) == {"sql": succeed("db", "sql", "--url", url)}
+
+
 def test_sql_needs_no_server() -> None:
     assert "CREATE TABLE" in succeed("db", "sql", "--url", "postgresql://u:hunter2@127.0.0.1:1/x")
 
@@ -104,10 +112,7 @@ def test_sql_needs_no_server() -> None:
     ],
 )
 def test_what_is_not_understood_ends_with_2(arguments: list[str], said: str) -> None:
-    ended = run(*arguments)
-    assert ended.code == 2
-    assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert said in fail(*arguments, code=2)
 
 
 def test_help_names_every_command() -> None:
@@ -120,7 +125,8 @@ def test_version_is_the_installed_one() -> None:
 
 
 def test_without_the_extra_it_says_how_to_get_it() -> None:
-    assert "pip install 'jeeves-journal[cli]'" in fail("db", "upgrade", code=WITHOUT_THE_EXTRA + RUN_MAIN)
+    ended = run_apart("db", "upgrade", code=WITHOUT_THE_EXTRA + RUN_MAIN)
+    assert "pip install 'jeeves-journal[cli]'" in one_line(ended)
 
 
 def test_another_missing_module_is_not_blamed_on_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

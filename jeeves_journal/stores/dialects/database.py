@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.errors import JournalError, StoreError, StoreUnavailableError
 from jeeves_journal.options import Settings
+from jeeves_journal.records import Finding
 from jeeves_journal.stores.statements import Kind
 
 VERSION_TABLE: Final = "journal_alembic_version"
@@ -146,6 +147,10 @@ class Database(ABC):
     @abstractmethod
     async def schema_state(self) -> SchemaState:
         """Look into the catalogue."""
+
+    @abstractmethod
+    async def examine(self) -> list[Finding]:
+        """Return whether what makes records durable is as it should be, and the clock."""
 
     @abstractmethod
     def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from jeeves_journal.errors import JournalError
 from jeeves_journal.options import Settings
+from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
 from jeeves_journal.stores.dialects.database import (
@@ -36,6 +37,7 @@ from jeeves_journal.stores.dialects.postgres_errors import (
     is_passing,
     is_refused_write,
 )
+from jeeves_journal.stores.dialects.postgres_examined import examine
 from jeeves_journal.stores.dialects.postgres_looking import SNAPSHOT, estimated_size, have_keys_by_bytes
 from jeeves_journal.stores.dialects.postgres_transactions import change_together, lock_session, was_committed, xid
 from jeeves_journal.stores.dialects.postgres_upgrades import session_lock, transaction_lock
@@ -156,6 +158,11 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
                 revision = await driver.fetchval(f"SELECT version_num FROM {version_table}")
             tables = [await driver.fetchval(look, self._qualified(TABLE_NAMES[kind])) for kind in KINDS]
             return SchemaState(None not in tables, revision)
+
+    async def examine(self) -> list[Finding]:
+        # As a write does, so that what is found is what a write has.
+        async with self.operating() as connection:
+            return await examine(connection)
 
     @asynccontextmanager
     async def looking(self) -> AsyncGenerator[AsyncConnection]:

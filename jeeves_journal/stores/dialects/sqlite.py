@@ -26,6 +26,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from jeeves_journal.errors import JournalError, StoreUnavailableError
 from jeeves_journal.options import Settings
+from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
 from jeeves_journal.stores.dialects.database import (
@@ -40,6 +41,7 @@ from jeeves_journal.stores.dialects.database import (
 )
 from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain, is_busy
 from jeeves_journal.stores.dialects.sqlite_estimates import estimated_size
+from jeeves_journal.stores.dialects.sqlite_examined import examine
 from jeeves_journal.stores.dialects.sqlite_thread import on_thread
 from jeeves_journal.stores.statements import (
     KINDS,
@@ -114,6 +116,10 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
         async with self.connections.lease() as driver:
             return await self._run(driver, look)
+
+    async def examine(self) -> list[Finding]:
+        async with self.looking() as connection:
+            return await examine(connection)
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:
