@@ -66,4 +66,4 @@ def sql(url: Url, *, json: Json = False, schema: Schema = None) -> None:
     if json:
         print_json({"sql": script})
     else:
-        typer.echo(script, nl=False)
+        say(script.removesuffix("\n"))

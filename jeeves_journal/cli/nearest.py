@@ -68,4 +68,6 @@ async def _similar_sessions(store: OperableJournalStore, session_id: str) -> lis
 
 def _proposal(name: str, others: list[str], otherwise: str) -> str:
     names = nearest(name, others)
-    return f"the nearest are {', '.join(map(repr, names))}" if names else otherwise
+    if not names:
+        return otherwise
+    return f"the nearest {'is' if len(names) == 1 else 'are'} {', '.join(map(repr, names))}"

@@ -8,8 +8,6 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-import typer
-
 from jeeves_journal.cli.text import shown
 
 _RIGHT: Final = ">"
@@ -17,12 +15,12 @@ _RIGHT: Final = ">"
 
 def say(text: str) -> None:
     """Print lines. What is in them that came from elsewhere has to be ``shown``."""
-    typer.echo(text)
+    sys.stdout.write(f"{text}\n")
 
 
 def print_json(document: Any) -> None:
     """Print a JSON document. It is ASCII, so that nothing in it commands a terminal."""
-    typer.echo(json.dumps(document, indent=2))
+    say(json.dumps(document, indent=2))
 
 
 def is_terminal() -> bool:
@@ -33,7 +31,7 @@ def is_terminal() -> bool:
 def print_lines(rows: Iterable[Sequence[str]]) -> None:
     """Print a line for each row, with tabs between its fields, which are escaped."""
     for row in rows:
-        typer.echo("\t".join(map(shown, row)))
+        say("\t".join(map(shown, row)))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -70,7 +68,12 @@ def progress(label: str, total: int | None = None) -> Generator[Callable[[int], 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    console = Console(stderr=True, highlight=False)
+    if console.is_dumb_terminal:
+        # It cannot write over what it shows.
+        yield None
+        return
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.update(task, completed=done)

@@ -10,6 +10,7 @@ from jeeves_journal.cli.exits import COULD_NOT, warn
 from jeeves_journal.cli.journals import Journal, run
 from jeeves_journal.cli.options import Json, Schema, Url
 from jeeves_journal.cli.output import print_json, progress, say
+from jeeves_journal.cli.text import count
 from jeeves_journal.codecs import Keyring
 from jeeves_journal.errors import CodecError
 from jeeves_journal.options import StoreOptions
@@ -55,7 +56,7 @@ def seal(
             }
         )
     else:
-        say(f"{done.records:,} records: {done.resealed:,} sealed anew, {done.refused:,} refused")
+        say(f"{count(done.records, 'record')}: {done.resealed:,} sealed anew, {done.refused:,} refused")
     for error in done.refusals:
         warn(str(error))
     if done.refused:

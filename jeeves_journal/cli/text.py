@@ -50,6 +50,8 @@ def span(seconds: float) -> str:
     """Return a span of time in one or two units that suit it."""
     if not math.isfinite(seconds):
         return "?"
+    if not seconds:
+        return "0 s"
     if abs(seconds) < 60:
         return f"{seconds * 1000:.1f} ms" if abs(seconds) < 1 else f"{seconds:.1f} s"
     rounded = round(seconds)

@@ -23,7 +23,7 @@ def usage(url: Url, *, json: Json = False, schema: Schema = None) -> None:
     kinds = (("steps", found.steps), ("streams", found.streams))
     how = "counted" if found.is_exact else "estimated"
     if is_terminal():
-        print_table(("kind", ">rows", ">size", "oldest", ""), [(*_row(*each), how) for each in kinds])
+        print_table(("kind", ">rows", ">size", "oldest, UTC", ""), [(*_row(*each), how) for each in kinds])
     else:
         print_lines((*_fields(*each), how) for each in kinds)
 

@@ -119,14 +119,14 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(*arguments: str, stdout: Any = None) -> Iterator[Terminal]:
-    """Start a command on a terminal of 100 columns; its standard output may go elsewhere."""
+def on_terminal(*arguments: str, kind: str = "xterm") -> Iterator[Terminal]:
+    """Start a command on a terminal of 100 columns, of the kind that TERM names."""
     screen, slave = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    environment = {**os.environ, "TERM": kind, "COLUMNS": "100"}
     process = subprocess.Popen(
         [sys.executable, "-c", _TAKE_TERMINAL + RUN_MAIN, *arguments],
         stdin=slave,
-        stdout=stdout if stdout is not None else slave,
+        stdout=slave,
         stderr=slave,
         env=environment,
         start_new_session=True,

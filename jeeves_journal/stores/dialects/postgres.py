@@ -189,12 +189,6 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
             async with self._transaction_of_ours(driver, deadline):
                 yield connection
 
-    async def _set_up(self, connection: AsyncConnection) -> None:
-        """Leave transactions to us, and name the schema."""
-        await connection.execution_options(schema_translate_map={None: self.settings.schema})
-        if not self.connections.are_autocommit:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-
     async def together(self, connection: AsyncConnection, changes: Sequence[Delete | Insert]) -> list[int]:
         return await change_together(connection, changes)
 
@@ -206,6 +200,12 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     async def was_committed(self, connection: AsyncConnection, transaction: int) -> bool:
         return await was_committed(connection, transaction)
+
+    async def _set_up(self, connection: AsyncConnection) -> None:
+        """Leave transactions to us, and name the schema."""
+        await connection.execution_options(schema_translate_map={None: self.settings.schema})
+        if not self.connections.are_autocommit:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:
