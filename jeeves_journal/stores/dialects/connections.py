@@ -295,9 +295,10 @@ async def _end(work: asyncio.Future[Any]) -> None:
 
 
 def _detach(connection: AsyncConnection) -> None:
-    """Take a connection from SQLAlchemy's pool."""
-    if connection.sync_connection is not None and not connection.sync_connection.connection.is_detached:
-        connection.sync_connection.detach()
+    """Take a connection from SQLAlchemy's pool, unless that has given it up already."""
+    kept = connection.sync_connection
+    if kept is not None and not kept.invalidated and not kept.connection.is_detached:
+        kept.detach()
 
 
 async def _driver_of(connection: AsyncConnection) -> Any:
