@@ -189,7 +189,7 @@ class Said:
         Said(SECRET),  # type: ignore[arg-type]
         f"{SECRET}\ud800",
         {SECRET: [float("nan")]},
-        {SECRET: object()},
+        {SECRET: 1j},
     ],
     ids=["Pydantic's", "msgspec's", "Unicode's", "no number", "of no type that is known"],
 )
