@@ -114,7 +114,9 @@ async def ensure_schema(database: Database) -> None:
     wanted = database.settings.create_tables
     creates = database.creates_tables if wanted is None else wanted
     state = await look(database)
-    if creates and not is_current(database, state) and not database.only_looks:
+    # Also where nothing is created: another major revision is refused.
+    is_newest = is_current(database, state)
+    if creates and not is_newest and not database.only_looks:
         try:
             await upgrade_database(database)
         except Exception as error:

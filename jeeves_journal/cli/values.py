@@ -22,7 +22,7 @@ from jeeves_journal.records import StepSummary, StoredRecord
 _LONGEST_HEX: Final = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Value:
     """A step's value, as far as it can be shown.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jeeves_journal import migrations
 from jeeves_journal.cli import exits
 from tests.cli.commands import RUN_MAIN, fail, run, run_apart, succeed
 from tests.cli.records import AT, restore
@@ -82,6 +83,14 @@ def make_jeeves_agent_file(path: Path) -> None:
                 "created_at REAL NOT NULL, PRIMARY KEY (session_id, step_name))"
             )
         connection.execute("INSERT INTO journal_steps VALUES ('run', 'step', ?, ?)", (pickle.dumps("value"), AT))
+
+
+def test_schema_names_where_the_tables_are(postgres_url: str) -> None:
+    migrations.upgrade(postgres_url, schema="elsewhere")
+    assert "tables are missing" in fail("sessions", "--url", postgres_url)
+    assert succeed("sessions", "--schema", "elsewhere", "--url", postgres_url) == ""
+    assert run("doctor", "--schema", "elsewhere", "--url", postgres_url).code == 0
+    assert "schema" in fail("sessions", "--schema", "elsewhere", "--url", "sqlite:///journal.db")
 
 
 def test_without_arguments_there_is_the_help() -> None:
