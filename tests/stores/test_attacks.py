@@ -92,6 +92,19 @@ async def test_the_runtime_returns_none_and_runs_no_step_in_its_place(
             assert await runtime.step("first", never) == 1
 
 
+async def test_the_command_line_shows_none(
+    rows: Rows, attacked: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JEEVES_JOURNAL_KEYS", KEYS.to_text())
+    for name in attacked["step"]:
+        # Each command opens the database anew: of the flipped bits, every hundredth.
+        if "bit" in name and "00 " not in name:
+            continue
+        for argument in ["--unpickle", "--json"] if "planted" in name else ["--unpickle"]:
+            ended = await asyncio.to_thread(run, "show", SESSION, name, argument, "--url", rows.url)
+            assert (ended.code, ended.stdout) == (1, ""), (name, ended)
+
+
 async def test_the_command_line_seals_none(
     rows: Rows, options: Any, attacked: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
