@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import event, text
 
 from jeeves_journal import JournalStore, Keyring, PostgresJournalStore, SQLAlchemyJournalStore
 from tests.operations.records import record, steps_of
@@ -119,3 +121,26 @@ async def test_a_callers_engine_with_keys(tmp_path: Path) -> None:
         await record(store, "run", "a", "~b")
         assert await store.fork_session("run", "copy") == 2
         assert await steps_of(store, "copy") == {"a": "a"}
+
+
+@pytest.mark.parametrize("level", ["OFF", "NORMAL"])
+async def test_on_a_callers_sqlite_engine_a_change_is_synced_and_the_callers_level_stays(tmp_path: Path, level: str):
+    levels: list[int] = []
+    async with store_on(f"sqlite+aiosqlite:///{tmp_path}/app.db") as (engine, store):
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def set_level(connection: Any, record: object) -> None:
+            connection.execute(f"PRAGMA synchronous = {level}")
+
+        @event.listens_for(engine.sync_engine, "before_cursor_execute")
+        def note_level(_connection: Any, cursor: Any, statement: str, *_: object) -> None:
+            if statement.startswith("DELETE"):
+                cursor.execute("PRAGMA synchronous")
+                levels.append(cursor.fetchone()[0])
+
+        await store.put_step("s", "n", 1)
+        assert await store.delete_session("s") == 1
+        async with engine.connect() as connection:
+            left = await connection.scalar(text("PRAGMA synchronous"))
+    assert set(levels) == {2}
+    assert left == {"OFF": 0, "NORMAL": 1}[level]

@@ -10,7 +10,7 @@ import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
@@ -170,10 +170,14 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
             driver: Any = (await connection.get_raw_connection()).driver_connection
             if driver.in_transaction:
                 await connection.exec_driver_sql("ROLLBACK")
-            await connection.exec_driver_sql(begin)
-            async with _lenient_texts(driver):
+            async with self._synced(driver), _lenient_texts(driver):
+                await connection.exec_driver_sql(begin)
                 yield connection
-            await connection.commit()
+                await connection.commit()
+
+    def _synced(self, driver: aiosqlite.Connection) -> AbstractAsyncContextManager[object]:
+        """Surround a transaction on a lent connection so that its commit is synced."""
+        return nullcontext()
 
     async def _run(self, driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the driver's thread."""
@@ -217,16 +221,21 @@ class BorrowedSqlite(SqliteDatabase):
         with nullcontext() if self._is_shared else _transactions_of_ours(connection):
             if connection.in_transaction:
                 raise SharedTransactionError
-            with _plain_rows(connection):
-                (before,) = connection.execute("PRAGMA synchronous").fetchone()
-            if before >= FULL:
-                commit(connection, batches)
-                return
-            connection.execute(f"PRAGMA synchronous = {FULL}")
+            before = _sync_at_least(FULL, connection)
             try:
                 commit(connection, batches)
             finally:
-                connection.execute(f"PRAGMA synchronous = {before}")
+                _sync(before, connection)
+
+    @asynccontextmanager
+    async def _synced(self, driver: aiosqlite.Connection) -> AsyncGenerator[None]:
+        before = await on_thread(driver, partial(_sync_at_least, FULL))
+        try:
+            yield
+        finally:
+            # SQLAlchemy closes a connection that was interrupted.
+            with suppress(StoreClosedError):
+                await on_thread(driver, partial(_sync, before))
 
 
 class _SharedConnection(BorrowedConnections[aiosqlite.Connection]):
@@ -320,6 +329,22 @@ async def _lenient_texts(driver: aiosqlite.Connection) -> AsyncGenerator[None]:
     finally:
         with suppress(StoreClosedError):
             await on_thread(driver, read_by(before))
+
+
+def _sync_at_least(level: int, connection: sqlite3.Connection) -> int:
+    """Sync commits as ``PRAGMA synchronous`` says, or more; return what was set before."""
+    with _plain_rows(connection):
+        (before,) = connection.execute("PRAGMA synchronous").fetchone()
+    if before < level:
+        connection.execute(f"PRAGMA synchronous = {level}")
+    return int(before)
+
+
+def _sync(level: int, connection: sqlite3.Connection) -> None:
+    # It cannot be changed in the middle of a transaction, which has failed if it has not ended by now.
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+    connection.execute(f"PRAGMA synchronous = {level}")
 
 
 def _lenient(text: bytes) -> str:
