@@ -23,6 +23,7 @@ _COLUMNS: Final = (
     "ratio",
     "wanted",
     "signed",
+    "indexed",
     "limit",
     "p99 / p50",
 )
@@ -30,7 +31,8 @@ _COLUMNS: Final = (
 
 def cells(result: Result) -> list[str]:
     """Return a row of the table."""
-    signed, limit = ("" if each is None else f"{each:.2f}x" for each in (result.signed_ratio, result.limit_ratio))
+    parts = result.signed_ratio, result.index_ratio, result.limit_ratio
+    signed, indexed, limit = ("" if each is None else f"{each:.2f}x" for each in parts)
     return [
         result.database,
         result.call,
@@ -40,6 +42,7 @@ def cells(result: Result) -> list[str]:
         f"{result.ratio:.1f}x",
         f"{result.wanted:g}x",
         signed,
+        indexed,
         limit,
         f"{result.p99 / result.median:.1f}",
     ]

@@ -1,4 +1,4 @@
-"""The sides of the comparison, each on a database of its own: ours, ours with keys, JeevesAgent's, and the limit."""
+"""The sides of the comparison, each on a database of its own: ours and ours otherwise, JeevesAgent's, and the limit."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import asyncpg
 import jeevesagent.runtime as jeevesagent
 
 from benchmarks.load import Load, measure
-from jeeves_journal import JournaledRuntime, JournalStore, Keyring
-from tests.servers.postgres import PostgresServer, fresh_database
+from jeeves_journal import JournaledRuntime, JournalStore, Keyring, metadata
+from tests.servers.postgres import PostgresServer, execute, fresh_database
 
 VALUE: Final = os.urandom(1024)
 CHUNKS: Final = [f"token {number}" for number in range(200)]
@@ -32,6 +32,7 @@ _UPSERT: Final = (
     "INSERT INTO journal_steps (session_id, step_name, value, created_at) VALUES ({}) "
     "ON CONFLICT (session_id, step_name) DO UPDATE SET value = excluded.value, created_at = excluded.created_at"
 )
+_TIME_INDEXES: Final = [index.name for table in metadata.tables.values() for index in table.indexes]
 _READ: Final = "SELECT value, created_at FROM journal_steps WHERE session_id = $1 AND step_name = $2"
 
 
@@ -109,6 +110,17 @@ class SignedSide(Side):
         self.get_step = self._side.get_step
 
 
+class UnindexedSide(Side):
+    """Our store without the indexes by time: what they cost."""
+
+    def __init__(self, store: JournalStore) -> None:
+        """Take a store whose tables are there, without these indexes."""
+        self._side = StoreSide(store, None)
+        self.prepare = self._side.prepare
+        self.put_step = self._side.put_step
+        self.put_stream = self._side.put_stream
+
+
 class RawSqlite(Side):
     """The same batches with ``executemany``, in one thread and with nothing around it."""
 
@@ -167,24 +179,34 @@ class RawPostgres(Side):
 @asynccontextmanager
 async def sqlite_sides(folder: Path) -> AsyncIterator[dict[str, Side]]:
     """Open all sides on SQLite files."""
+    for name in ("unindexed", "limit"):
+        async with JournalStore.from_url(f"sqlite:///{folder}/{name}.db") as made:
+            await made.put_step("s", "n", VALUE)
+    with closing(sqlite3.connect(folder / "unindexed.db")) as connection:
+        for index in _TIME_INDEXES:
+            connection.execute(f"DROP INDEX {index}")
     async with (
         JournalStore.from_url(f"sqlite:///{folder}/ours.db") as store,
         JournalStore.from_url(f"sqlite:///{folder}/signed.db", keys=Keyring.generate()) as signed_store,
+        JournalStore.from_url(f"sqlite:///{folder}/unindexed.db") as unindexed_store,
     ):
-        ours, signed = StoreSide(store, JournaledRuntime), SignedSide(signed_store)
+        ours, signed, unindexed = (
+            StoreSide(store, JournaledRuntime),
+            SignedSide(signed_store),
+            UnindexedSide(unindexed_store),
+        )
         theirs = StoreSide(jeevesagent.SqliteJournalStore(folder / "theirs.db"), jeevesagent.JournaledRuntime)
-        for side in (ours, signed, theirs):
+        for side in (ours, signed, unindexed, theirs):
             await side.prepare()
-        async with JournalStore.from_url(f"sqlite:///{folder}/limit.db") as limit:
-            await limit.put_step("s", "n", VALUE)
-        yield {"ours": ours, "signed": signed, "jeevesagent": theirs, "limit": RawSqlite(folder / "limit.db")}
+        limit = RawSqlite(folder / "limit.db")
+        yield {"ours": ours, "signed": signed, "unindexed": unindexed, "jeevesagent": theirs, "limit": limit}
 
 
 @asynccontextmanager
 async def postgres_sides(server: PostgresServer) -> AsyncIterator[dict[str, Side]]:
     """Open all sides on databases of one server, over TCP."""
     async with AsyncExitStack() as stack:
-        urls = [stack.enter_context(fresh_database(server)) for _ in range(4)]
+        urls = [stack.enter_context(fresh_database(server)) for _ in range(5)]
         for url in urls:
             async with JournalStore.from_url(url) as store:
                 await store.init_schema()
@@ -194,10 +216,14 @@ async def postgres_sides(server: PostgresServer) -> AsyncIterator[dict[str, Side
         theirs = StoreSide(their_store, jeevesagent.JournaledRuntime)
         limit_store = await stack.enter_async_context(JournalStore.from_url(urls[2]))
         signed_store = await stack.enter_async_context(JournalStore.from_url(urls[3], keys=Keyring.generate()))
-        signed = SignedSide(signed_store)
-        for side in (ours, signed, theirs, StoreSide(limit_store, None)):
+        for index in _TIME_INDEXES:
+            execute(urls[4], f"DROP INDEX {index}")
+        unindexed_store = await stack.enter_async_context(JournalStore.from_url(urls[4]))
+        signed, unindexed = SignedSide(signed_store), UnindexedSide(unindexed_store)
+        for side in (ours, signed, unindexed, theirs, StoreSide(limit_store, None)):
             await side.prepare()
         connections = [await asyncpg.connect(urls[2]) for _ in range(10)]
         for connection in connections:
             stack.push_async_callback(connection.close)
-        yield {"ours": ours, "signed": signed, "jeevesagent": theirs, "limit": RawPostgres(connections)}
+        limit = RawPostgres(connections)
+        yield {"ours": ours, "signed": signed, "unindexed": unindexed, "jeevesagent": theirs, "limit": limit}

@@ -38,6 +38,7 @@ class Result:
         seconds: For each side, of one call.
         ratio: How many times as long a call of JeevesAgent's takes.
         signed_ratio: How many times as long a call of ours takes where records are signed, if that was measured.
+        index_ratio: How many times as long a call of ours takes with the indexes by time as without, likewise.
         limit_ratio: How many times as long a call takes at the limit, where there is one.
         median: Seconds from one of our calls to its answer, the median.
         p99: The same, the 99th percentile.
@@ -50,6 +51,7 @@ class Result:
     seconds: dict[str, float]
     ratio: float
     signed_ratio: float | None
+    index_ratio: float | None
     limit_ratio: float | None
     median: float
     p99: float
@@ -76,6 +78,7 @@ async def compare(database: str, sides: Mapping[str, Side], case: Case, *, round
         {name: median(load.per_call for load in measured) for name, measured in loads.items() if measured},
         _ratio(loads["jeevesagent"], ours),
         _ratio(loads["signed"], ours) if loads["signed"] else None,
+        _ratio(ours, loads["unindexed"]) if loads["unindexed"] else None,
         _ratio(loads["limit"], ours) if loads["limit"] else None,
         median(load.median for load in ours),
         median(load.p99 for load in ours),

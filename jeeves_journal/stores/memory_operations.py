@@ -124,7 +124,7 @@ class OperatedMemoryStore:
         self._check_open()
         latest = timestamp() - age
         summaries = map(self._records.summary, self._records.session_ids())
-        old = [each for each in summaries if each.last_recorded <= latest and not each.id.startswith(kept)]
+        old = [each for each in summaries if each.last_recorded < latest and not each.id.startswith(kept)]
         if not dry_run:
             for summary in old:
                 self._records.delete(self._records.of_session(summary.id))
