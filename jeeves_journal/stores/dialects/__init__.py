@@ -88,11 +88,11 @@ def database_for_engine(engine: AsyncEngine, options: StoreOptions) -> Database:
     """
     driver = getattr(getattr(engine, "dialect", None), "driver", None)
     if driver == "aiosqlite":
-        from jeeves_journal.stores.dialects.sqlite import BorrowedSqlite
+        from jeeves_journal.stores.dialects.sqlite_borrowed import BorrowedSqlite
 
         return BorrowedSqlite(engine, read_settings(options))
     if driver == "asyncpg":
-        from jeeves_journal.stores.dialects.postgres import BorrowedPostgres
+        from jeeves_journal.stores.dialects.postgres_borrowed import BorrowedPostgres
 
         return BorrowedPostgres(engine, read_settings(options, accepted=_BORROWED_POSTGRES_OPTIONS))
     what = f"a {type(engine).__name__} with driver {driver!r} cannot be used"

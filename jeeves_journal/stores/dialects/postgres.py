@@ -15,13 +15,12 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 from sqlalchemy import ColumnElement, Delete, Dialect, Insert, collate
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.errors import JournalError
 from jeeves_journal.options import Settings
 from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
-from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
 from jeeves_journal.stores.dialects.database import (
     VERSION_TABLE,
     Key,
@@ -258,23 +257,6 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     def _transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
         """Surround a read: PgBouncer may hand every statement outside a transaction to another server connection."""
         return _transaction_on(driver) if self.settings.pgbouncer else nullcontext()
-
-
-class BorrowedPostgres(PostgresDatabase):
-    """Postgres on a caller's engine."""
-
-    reopens = False
-
-    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
-        """Borrow the engine; its connections are taken for one batch each."""
-        super().__init__(settings)
-        self._engine = engine
-
-    def describe(self) -> str:
-        return f"Postgres {self._engine.url.host or ''}/{self._engine.url.database or ''} of the caller's engine"
-
-    async def _connect(self, *, create: bool) -> Connections[Driver]:
-        return BorrowedConnections(self._engine, terminated, timeout=self.settings.timeout)
 
 
 class _Compiled(NamedTuple):

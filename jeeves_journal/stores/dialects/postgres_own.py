@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import Settings
-from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
+from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.database import Row
+from jeeves_journal.stores.dialects.kept_connections import KeptConnections
 from jeeves_journal.stores.dialects.postgres import Driver, Lease, PostgresDatabase, seconds_until, terminated
 from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
 from jeeves_journal.stores.dialects.postgres_hosts import Hosts

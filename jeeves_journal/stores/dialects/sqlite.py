@@ -10,25 +10,22 @@ import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
-from functools import cache, partial
+from functools import cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiosqlite
-from sqlalchemy import ColumnElement, Delete, Dialect, Insert, StaticPool, UnaryExpression
+from sqlalchemy import ColumnElement, Delete, Dialect, Insert, UnaryExpression
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.operators import custom_op
-from sqlalchemy.util import greenlet_spawn
 
 from jeeves_journal.errors import JournalError, StoreClosedError, StoreUnavailableError
-from jeeves_journal.options import Settings
 from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
-from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
 from jeeves_journal.stores.dialects.database import (
     VERSION_TABLE,
     Key,
@@ -85,7 +82,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         def read_all(connection: sqlite3.Connection) -> list[Stored | None]:
-            with _plain_rows(connection):
+            with plain_rows(connection):
                 if len(keys) == 1:
                     return [connection.execute(STATEMENTS.read[keys[0].kind], keys[0][1:]).fetchone()]
                 return _read_many(connection, keys)
@@ -95,7 +92,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
         def read_all(connection: sqlite3.Connection) -> list[SessionRow]:
-            with _plain_rows(connection):
+            with plain_rows(connection):
                 if max_bytes is None:
                     return connection.execute(STATEMENTS.read_session, (session_id,)).fetchall()
                 bounded = (session_id, max_bytes, session_id)
@@ -107,7 +104,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
 
     async def schema_state(self) -> SchemaState:
         def look(connection: sqlite3.Connection) -> SchemaState:
-            with _plain_rows(connection):
+            with plain_rows(connection):
                 names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
                 found = None
                 if VERSION_TABLE in names:
@@ -194,72 +191,6 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
         """Write batches in one durable transaction; runs on the driver's thread."""
 
 
-class BorrowedSqlite(SqliteDatabase):
-    """SQLite on a caller's engine."""
-
-    reopens = False
-
-    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
-        """Borrow the engine; its connections are taken for one batch each."""
-        super().__init__(settings)
-        self._engine = engine
-
-    def describe(self) -> str:
-        return f"SQLite {self._engine.url.database or ':memory:'} of the caller's engine"
-
-    @property
-    def _is_shared(self) -> bool:
-        """Whether tasks share the one connection that SQLAlchemy gives out for ":memory:"."""
-        return isinstance(self._engine.sync_engine.pool, StaticPool)
-
-    async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
-        if self._is_shared:
-            return _SharedConnection(self._engine, never_terminated, timeout=self.settings.timeout)
-        return BorrowedConnections(self._engine, never_terminated, timeout=self.settings.timeout)
-
-    def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
-        with nullcontext() if self._is_shared else _transactions_of_ours(connection):
-            if connection.in_transaction:
-                raise SharedTransactionError
-            before = _sync_at_least(FULL, connection)
-            try:
-                commit(connection, batches)
-            finally:
-                _sync(before, connection)
-
-    @asynccontextmanager
-    async def _synced(self, driver: aiosqlite.Connection) -> AsyncGenerator[None]:
-        before = await on_thread(driver, partial(_sync_at_least, FULL))
-        try:
-            yield
-        finally:
-            # SQLAlchemy closes a connection that was interrupted.
-            with suppress(StoreClosedError):
-                await on_thread(driver, partial(_sync, before))
-
-
-class _SharedConnection(BorrowedConnections[aiosqlite.Connection]):
-    """The one connection that a caller's engine has for ``:memory:``.
-
-    It is used without asking SQLAlchemy's pool for it: the pool rolls back when it is given back, and with it what
-    another task has under way.
-    """
-
-    @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[aiosqlite.Connection]:
-        pool: Any = self._engine.sync_engine.pool
-        record = await greenlet_spawn(getattr, pool, "connection")
-        yield record.driver_connection
-
-    @asynccontextmanager
-    async def lend(self) -> AsyncGenerator[AsyncConnection]:
-        async with self.lease() as driver:
-            if driver.in_transaction:
-                raise SharedTransactionError
-        async with super().lend() as connection:
-            yield connection
-
-
 def _read_many(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[Stored | None]:
     records: list[Stored | None] = [None] * len(keys)
     for kind in KINDS:
@@ -281,24 +212,7 @@ def _read_listed(kind: Kind, count: int) -> str:
 
 
 @contextmanager
-def _transactions_of_ours(connection: Any) -> Generator[None]:
-    """Keep the driver from beginning transactions by itself, which it does on a caller's ``autocommit=False``.
-
-    https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.autocommit, new in Python 3.12. Nothing is lost of
-    the one that it has begun: the connection was lent just now, and nobody has used it since.
-    """
-    if getattr(connection, "autocommit", None) is not False:
-        yield
-        return
-    connection.autocommit = True
-    try:
-        yield
-    finally:
-        connection.autocommit = False
-
-
-@contextmanager
-def _plain_rows(connection: sqlite3.Connection) -> Generator[None]:
+def plain_rows(connection: sqlite3.Connection) -> Generator[None]:
     """Read rows as tuples, whatever the caller's engine makes of them.
 
     Damaged text is let through to where the record is decoded, so that it fails its own record only.
@@ -313,7 +227,7 @@ def _plain_rows(connection: sqlite3.Connection) -> Generator[None]:
 
 @asynccontextmanager
 async def _lenient_texts(driver: aiosqlite.Connection) -> AsyncGenerator[None]:
-    """Read damaged texts too, until SQLAlchemy's connection is given back; see ``_plain_rows``."""
+    """Read damaged texts too, until SQLAlchemy's connection is given back; see ``plain_rows``."""
 
     def read_by(factory: Any) -> Callable[[sqlite3.Connection], Any]:
         def exchange(connection: sqlite3.Connection) -> Any:
@@ -329,22 +243,6 @@ async def _lenient_texts(driver: aiosqlite.Connection) -> AsyncGenerator[None]:
     finally:
         with suppress(StoreClosedError):
             await on_thread(driver, read_by(before))
-
-
-def _sync_at_least(level: int, connection: sqlite3.Connection) -> int:
-    """Sync commits as ``PRAGMA synchronous`` says, or more; return what was set before."""
-    with _plain_rows(connection):
-        (before,) = connection.execute("PRAGMA synchronous").fetchone()
-    if before < level:
-        connection.execute(f"PRAGMA synchronous = {level}")
-    return int(before)
-
-
-def _sync(level: int, connection: sqlite3.Connection) -> None:
-    # It cannot be changed in the middle of a transaction, which has failed if it has not ended by now.
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
-    connection.execute(f"PRAGMA synchronous = {level}")
 
 
 def _lenient(text: bytes) -> str:

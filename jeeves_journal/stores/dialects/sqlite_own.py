@@ -23,8 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from jeeves_journal.errors import ConfigurationError, JournalError, SchemaError, StoreUnavailableError
 from jeeves_journal.options import Settings
-from jeeves_journal.stores.dialects.connections import Connections, KeptConnections
+from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.database import MISSING_TABLES, Key, Stored, driver_error
+from jeeves_journal.stores.dialects.kept_connections import KeptConnections
 from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
 from jeeves_journal.stores.dialects.sqlite_errors import is_busy, is_unwritable
 from jeeves_journal.stores.dialects.sqlite_file import (

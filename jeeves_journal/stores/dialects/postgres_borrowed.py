@@ -1,0 +1,26 @@
+"""Postgres on a caller's engine."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from jeeves_journal.options import Settings
+from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
+from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, terminated
+
+
+class BorrowedPostgres(PostgresDatabase):
+    """Postgres on a caller's engine."""
+
+    reopens = False
+
+    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
+        """Borrow the engine; its connections are taken for one batch each."""
+        super().__init__(settings)
+        self._engine = engine
+
+    def describe(self) -> str:
+        return f"Postgres {self._engine.url.host or ''}/{self._engine.url.database or ''} of the caller's engine"
+
+    async def _connect(self, *, create: bool) -> Connections[Driver]:
+        return BorrowedConnections(self._engine, terminated, timeout=self.settings.timeout)
