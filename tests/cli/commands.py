@@ -17,8 +17,11 @@ from jeeves_journal import cli
 
 RUN_MAIN = "import sys; from jeeves_journal.cli import main; sys.exit(main())"
 
-# Whoever leads a session and opens a terminal has it: so Ctrl-C is a signal.
-_TAKE_TERMINAL = "import os; os.close(os.open(os.ttyname(0), os.O_RDWR)); "
+# Whoever leads a session and opens a terminal has it: so Ctrl-C is a signal. In the background, shells have it ignored.
+_TAKE_TERMINAL = (
+    "import os, signal; os.close(os.open(os.ttyname(0), os.O_RDWR)); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
+)
 
 
 class Ended(NamedTuple):

@@ -22,7 +22,8 @@ async def losing_an_answer(
     async with proxy_before(url) as proxy:
         tasks = asyncio.ensure_future(_swallow(proxy, since)), asyncio.ensure_future(_then(proxy, meanwhile))
         yield proxy.url
-        assert proxy.swallowed == 1
+        # Another connection that was open may have lost the answer to the end of a read too.
+        assert proxy.swallowed >= 1
         await asyncio.gather(*tasks)
 
 
