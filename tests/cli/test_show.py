@@ -68,8 +68,8 @@ def test_an_unknown_session_ends_with_4_and_the_three_nearest(journal: str) -> N
 
 
 def test_of_very_many_sessions_the_nearest_are_found(empty: str) -> None:
-    restore(empty, {f"run-{number:04}": [("step", "step", 1, AT + number)] for number in range(2_000)})
-    assert "'run-1234'" in fail("show", "run-12344", "--url", empty, code=4)
+    restore(empty, {f"run-{number:04}": [("step", "step", 1, AT + number)] for number in range(600)})
+    assert "'run-0234'" in fail("show", "run-02344", "--url", empty, code=4)
 
 
 def test_a_journal_without_sessions_says_so(empty: str) -> None:
