@@ -32,7 +32,7 @@ class OperableJournalStore(ManagedJournalStore, Protocol):
 
         Args:
             prefix: What their ids begin with.
-            order: By ``id``, byte by byte, or the most ``recent`` record first.
+            order: By ``id``, byte by byte, or the most ``recent`` record first, and at the same time by id.
             newer_than: Only those whose last record is at most so old.
             older_than: Only those whose last record is at least so old.
             after: Go on behind this session, as a page before ended with it. A summary marks the place also where the
@@ -69,6 +69,7 @@ class OperableJournalStore(ManagedJournalStore, Protocol):
 
         Raises:
             NotRecordedError: The session has no such step.
+            DecodeError: The step's record is damaged, and nobody knows what came after it.
         """
         ...
 
@@ -86,7 +87,8 @@ class OperableJournalStore(ManagedJournalStore, Protocol):
         Raises:
             NotRecordedError: The source has no records, or no such step.
             AlreadyRecordedError: The target has records.
-            DecodeError: A record is sealed, and cannot be opened here to seal it anew for its new session.
+            DecodeError: A record is sealed, and cannot be opened here to seal it anew for its new session; or that
+                step's is damaged, and nobody knows what came before it.
         """
         ...
 

@@ -14,7 +14,7 @@ from jeeves_journal.bundles.counts import Exported
 from jeeves_journal.bundles.lines import Order, UnreadableError, check_record, end_line, header_line, record_line
 from jeeves_journal.bundles.packing import Packer
 from jeeves_journal.bundles.paths import NewFile, check_path, explaining
-from jeeves_journal.errors import ConfigurationError, InvalidKeyError, NotRecordedError, StoreError
+from jeeves_journal.errors import ConfigurationError, DecodeError, InvalidKeyError, NotRecordedError, StoreError
 from jeeves_journal.keys import check_key
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.records import SessionSummary, StoredRecord
@@ -135,7 +135,11 @@ async def _all(store: OperableJournalStore) -> AsyncGenerator[str]:
     after: SessionSummary | None = None
     while page := await store.sessions(after=after, limit=_MOST_LISTED):
         for each in page:
-            yield each.id
+            try:
+                yield check_key("session_id", each.id)
+            except InvalidKeyError as error:
+                remedy = "delete its rows, or name the sessions to export"
+                raise DecodeError(f"a session cannot be exported: its {error.what}", remedy, each.id) from error
         after = page[-1]
 
 

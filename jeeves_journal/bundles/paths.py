@@ -21,9 +21,10 @@ def check_path(path: object) -> Path:
     """
     try:
         checked = Path(cast("Any", path))
-    except TypeError:
-        checked = None
-    if checked is None or "\0" in str(checked):
+        encoded = os.fsencode(checked)
+    except (TypeError, UnicodeEncodeError):
+        checked, encoded = None, b""
+    if checked is None or b"\0" in encoded:
         raise ConfigurationError("path cannot be used", "pass a str or a pathlib.Path")
     return checked
 

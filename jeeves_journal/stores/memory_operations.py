@@ -166,8 +166,8 @@ class OperatedMemoryStore:
             if after not in self._records:
                 raise _no_session(after)
             after = self._records.summary(after)
-        listed = sorted(map(self._records.summary, ids), key=_place, reverse=True)
-        return listed if after is None else [summary for summary in listed if _place(summary) < _place(after)]
+        listed = sorted(map(self._records.summary, ids), key=_recent_first)
+        return listed if after is None else [each for each in listed if _recent_first(each) > _recent_first(after)]
 
     def _time_of(self, session_id: str, step_name: str) -> float:
         named = self._records.named(session_id, step_name)
@@ -180,9 +180,8 @@ class OperatedMemoryStore:
         """Return a record for another session; what has no seal is copied as it is, as are JeevesAgent's."""
         data, created_at = record.data, record.created_at
         if described(data).sealed_by is not None:
-            payload = self._codec.payload(place_of(record), data)
-            data = self._codec.envelope.wrap(
-                Place(record.kind, session_id, record.step_name, created_at), bytes(payload)
+            data = self._codec.moved(
+                place_of(record), data, Place(record.kind, session_id, record.step_name, created_at)
             )
         return StoredRecord(record.kind, session_id, record.step_name, data, created_at)
 
@@ -231,8 +230,8 @@ def _no_session(session_id: str) -> NotRecordedError:
     return NotRecordedError("there is no such session", "see which there are by sessions()", session_id)
 
 
-def _place(summary: SessionSummary) -> tuple[float, str]:
-    return summary.last_recorded, summary.id
+def _recent_first(session: SessionSummary) -> tuple[float, str]:
+    return -session.last_recorded, session.id
 
 
 def _step_summary(record: StoredRecord) -> StepSummary:

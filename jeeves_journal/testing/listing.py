@@ -117,6 +117,15 @@ class ListingContract(ManagedJournalStoreContract):
         ordered = [f"{session_id}-{name}" for name in ("new", "mid", "old")]
         assert await ids_of(store, session_id, order="recent") == ordered
 
+    async def test_of_the_same_time_the_lower_id_comes_first(
+        self, store: OperableJournalStore, session_id: str
+    ) -> None:
+        ordered = [f"{session_id}-{name}" for name in ("B", "a", "b")]
+        for each in reversed(ordered):
+            await plant(store, each, {"a": 20.0})
+        assert await ids_of(store, session_id, order="recent") == ordered
+        assert await ids_of(store, session_id, order="recent", after=ordered[0]) == ordered[1:]
+
     async def test_a_record_makes_its_session_the_most_recent(
         self, store: OperableJournalStore, session_id: str
     ) -> None:

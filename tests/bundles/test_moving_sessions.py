@@ -164,7 +164,7 @@ async def test_sessions_are_a_list_of_ids(store: OperableJournalStore, path: Pat
         await export_bundle(store, path, [""])
 
 
-@pytest.mark.parametrize("bad", [None, 7, b"bytes", "nul\0", object()])
+@pytest.mark.parametrize("bad", [None, 7, b"bytes", "nul\0", "\ud800", object()])
 async def test_a_path_is_a_path(elsewhere: OperableJournalStore, bad: object) -> None:
     for move in (export_bundle, import_bundle):
         with pytest.raises(ConfigurationError, match="path"):

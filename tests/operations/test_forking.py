@@ -6,10 +6,12 @@ import asyncio
 import pickle
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import event
 
 from jeeves_journal import (
     AlreadyRecordedError,
@@ -19,10 +21,12 @@ from jeeves_journal import (
     JournalStore,
     Keyring,
     NotRecordedError,
+    SQLAlchemyJournalStore,
 )
 from tests.operations.lost_answers import WAYS
 from tests.operations.records import record, steps_of
 from tests.servers.postgres import execute
+from tests.stores.engines import store_on
 from tests.stores.processes import run_together
 from tests.stores.rows import Rows, put_raw
 
@@ -158,6 +162,17 @@ async def test_sealed_records_of_many_pages_are_sealed_anew(rows: Rows) -> None:
         await asyncio.gather(*(store.put_step("run", name, value) for name, value in values.items()))
         assert await store.fork_session("run", "copy") == 700
         assert await steps_of(store, "copy") == values
+
+
+async def test_many_sealed_records_are_sealed_anew_in_few_statements(tmp_path: Path) -> None:
+    statements = list[str]()
+    async with store_on(f"sqlite+aiosqlite:///{tmp_path}/app.db") as (engine, _):
+        store = SQLAlchemyJournalStore(engine, keys=OLD)
+        await asyncio.gather(*(store.put_step("run", str(number), number) for number in range(1_000)))
+        event.listen(engine.sync_engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
+        assert await store.fork_session("run", "copy") == 1_000
+        assert len(await steps_of(store, "copy")) == 1_000
+    assert len(statements) < 30
 
 
 async def test_the_first_key_seals_what_an_older_one_opens(rows: Rows) -> None:

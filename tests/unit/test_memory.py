@@ -92,6 +92,22 @@ async def test_a_fork_is_sealed_for_its_own_session() -> None:
     assert entry == await store.get_step("run-1", "fetch")
 
 
+async def test_a_fork_of_what_another_codec_wrote_stays_as_compressed_and_of_that_codec() -> None:
+    keys = Keyring.generate()
+    async with (
+        InMemoryJournalStore(keys=keys, codec="json", compress="zstd") as there,
+        InMemoryJournalStore(keys=keys) as here,
+        InMemoryJournalStore(keys=keys, codec="json", compress="zstd") as back,
+    ):
+        await there.put_step("run", "fetch", "x" * 10_000)
+        await here.restore_session("run", [record async for record in there.records("run")])
+        assert await here.fork_session("run", "copy") == 1
+        await back.restore_session("copy", [record async for record in here.records("copy")])
+        entry = await back.get_step("copy", "fetch")
+    assert entry is not None
+    assert entry.value == "x" * 10_000
+
+
 async def test_a_fork_needs_no_class_of_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
     store = InMemoryJournalStore(keys=Keyring.generate())
     await store.put_step("run-1", "fetch", Vanishing())

@@ -73,19 +73,21 @@ class BorrowedConnections(EngineConnections[Driver]):
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Driver]:
-        async with self._engine.connect() as connection:
-            driver: Driver = await driver_of(connection)
-            try:
-                yield driver
-            except BaseException as error:
-                if self._terminated(driver, error):
-                    await discard(connection)
-                raise
+        async with self.lend() as connection:
+            yield await driver_of(connection)
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[AsyncConnection]:
         async with self._engine.connect() as connection:
-            yield connection
+            # Now, since SQLAlchemy tells it no more of a connection that it has given up.
+            driver: Driver = await driver_of(connection)
+            try:
+                yield connection
+            except BaseException as error:
+                # It knows of no transaction that was begun without it, and would lend it to the next caller.
+                if self._terminated(driver, error):
+                    await discard(connection)
+                raise
 
     async def close(self) -> None:
         """Leave the engine to the caller."""

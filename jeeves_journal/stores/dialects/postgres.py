@@ -68,6 +68,8 @@ _SETTINGS: Final = (
 )
 # A commit that the network keeps would leave rows locked for as long as the server takes the connection for good.
 _LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; " + _SETTINGS
+# Whatever the default is: who has waited for a lock has to see what was committed meanwhile.
+_WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
@@ -250,7 +252,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     @asynccontextmanager
     async def _transaction_of_ours(self, driver: Driver, deadline: float) -> AsyncGenerator[None]:
         """Set what a write needs for one transaction only: the connection may have other users."""
-        async with _transaction_on(driver):
+        async with _transaction_on(driver, _WRITING):
             await driver.execute(self._write_settings(seconds_until(deadline), is_local=True))
             yield
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from jeeves_journal.errors import NotRecordedError
 from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.lanes import Lanes
+from jeeves_journal.stores.operations.reading import time_of
 from jeeves_journal.stores.operations.transactions import in_one_transaction
 from jeeves_journal.stores.statements import KINDS, TABLES
 
@@ -62,12 +63,14 @@ async def recorded_at(connection: AsyncConnection, session_id: str, step_name: s
 
     Raises:
         NotRecordedError: There is neither.
+        DecodeError: One has no time: nobody knows what came after it.
     """
     times = list[float]()
     for kind in KINDS:
         columns = TABLES[kind].c
         wanted = select(columns.created_at).where(columns.session_id == session_id, columns.step_name == step_name)
-        times += await connection.scalars(wanted.with_for_update() if lock else wanted)
+        for created_at in await connection.scalars(wanted.with_for_update() if lock else wanted):
+            times.append(time_of(created_at, session_id, step_name))
     if not times:
         raise NotRecordedError(
             "nothing is recorded of this step", "see steps() for those that are", session_id, step_name

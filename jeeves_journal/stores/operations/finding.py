@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.records import SessionSummary
 from jeeves_journal.stores.dialects import Database
+from jeeves_journal.stores.operations.reading import is_text
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
 
 LATEST: Final = sys.float_info.max
@@ -69,10 +70,9 @@ class Finder:
         """Return so many ids, or all that there are, in order."""
         if self._has_keys_by_bytes is None:
             self._has_keys_by_bytes = await self._database.has_keys_by_bytes(self._connection)
-        listing = self._hopping if self._has_keys_by_bytes else self._distinct
-        found = {row[0] for kind in KINDS for row in await self._rows(listing(kind, ids, count))}
+        found = {session_id for kind in KINDS for session_id in await self._next_of_kind(kind, ids, count)}
         # Python compares texts as their UTF-8 compares.
-        return sorted(each for each in found if isinstance(each, str))[:count]
+        return sorted(found)[:count]
 
     async def summaries(self, session_ids: Sequence[str]) -> dict[str, SessionSummary]:
         """Return what is known of these sessions."""
@@ -104,11 +104,22 @@ class Finder:
                 return None
         return sorted(await self._sessions_between(ids, oldest, newest))
 
+    async def _next_of_kind(self, kind: Kind, ids: IdRange, count: int) -> list[str]:
+        listing = self._hopping if self._has_keys_by_bytes else self._distinct
+        asked = count
+        while True:
+            rows = await self._rows(listing(kind, ids, asked))
+            found = [session_id for (session_id,) in rows if is_text(session_id)]
+            if len(found) >= count or len(rows) < asked:
+                return found
+            # Once more, with as many more as there are damaged ones among them.
+            asked = count + len(rows) - len(found)
+
     async def _sessions_between(self, ids: IdRange, oldest: float, newest: float) -> dict[str, float]:
         found = dict[str, float]()
         for kind in KINDS:
             for session_id, last in await self._rows(self._within(kind, ids, oldest, newest)):
-                if isinstance(session_id, str):
+                if is_text(session_id):
                     found[session_id] = max(float(last), found.get(session_id, -LATEST))
         return found
 
@@ -116,7 +127,7 @@ class Finder:
         found = dict[str, SessionSummary]()
         for kind in KINDS:
             for session_id, count, first, last, size in await self._rows(_summing(kind, conditions[kind])):
-                if isinstance(session_id, str):
+                if is_text(session_id):
                     steps, streams = (count, 0) if kind == "step" else (0, count)
                     # A sum of Postgres's may be a Decimal.
                     part = SessionSummary(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Insert, LargeBinary, Text, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Insert, LargeBinary, Text, bindparam, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -103,10 +103,13 @@ async def _seal_anew(connection: AsyncConnection, codec: RecordCodec, kind: Kind
     for names in _in_parts([_Sealed(*row) for row in await connection.execute(sealed)]):
         of_part = select(columns.step_name, columns[payload], columns.created_at)
         of_part = of_part.where(of_target, columns.step_name.in_(names))
-        for step_name, data, created_at in (await connection.execute(of_part)).all():
+        resealed = list[dict[str, object]]()
+        for step_name, data, created_at in await connection.execute(of_part):
             place, to = (Place(kind, session_id, step_name, created_at) for session_id in (source, target))
-            anew = update(TABLES[kind]).where(of_target, columns.step_name == step_name)
-            await connection.execute(anew.values({payload: codec.moved(place, data, to)}))
+            resealed.append({"name": step_name, "data": codec.moved(place, data, to)})
+        anew = update(TABLES[kind]).where(of_target, columns.step_name == bindparam("name"))
+        # Together: to send them one by one takes several times as long as all else.
+        await connection.execute(anew.values({payload: bindparam("data", type_=LargeBinary())}), resealed)
 
 
 def _is_sealed(payload: ColumnElement[bytes]) -> ColumnElement[bool]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import typing
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
@@ -29,6 +27,7 @@ from jeeves_journal.records import StoredRecord
 from jeeves_journal.stores.dialects import Database, Key
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.models import KEY_TYPE
+from jeeves_journal.stores.operations.reading import time_of
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
 
 # Each listing sorts all of a session anew, so that a large one is better listed in few.
@@ -107,11 +106,10 @@ def _whole(session_id: str, kind: Kind, step_name: object, created_at: object, s
         name = check_key("step_name", step_name)
     except InvalidKeyError as error:
         raise DecodeError(f"a {kind}'s {error.what}", REMEDY_DAMAGED, session_id) from error
-    if not isinstance(created_at, float | int | Decimal) or not math.isfinite(created_at):
-        raise DecodeError("the record's time is no number", REMEDY_DAMAGED, session_id, name)
+    recorded_at = time_of(created_at, session_id, name)
     if not isinstance(size, int):
         raise DecodeError("the record holds no bytes", REMEDY_DAMAGED, session_id, name)
-    return _Listed(kind, name, float(created_at), size)
+    return _Listed(kind, name, recorded_at, size)
 
 
 async def _read(lanes: Lanes, session_id: str, part: list[_Listed]) -> list[StoredRecord]:

@@ -1,8 +1,12 @@
-"""One record as it is stored, out of whatever stands in its row."""
+"""A record and its key, out of whatever stands in the row: SQLite keeps whatever was put into a column."""
 
 from __future__ import annotations
 
-from typing import cast
+import math
+from decimal import Decimal
+from typing import Any, TypeGuard, cast
+
+from sqlalchemy import ColumnElement, Text, literal
 
 from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
 from jeeves_journal.codecs.sealing import seconds
@@ -21,3 +25,32 @@ def stored_record(key: Key, data: object, created_at: object) -> StoredRecord:
     if not isinstance(data, bytes | bytearray | memoryview) or recorded_at is None:
         raise DecodeError("the row holds no record", REMEDY_DAMAGED, *key[1:])
     return StoredRecord(*key, bytes(cast("bytes", data)), recorded_at)
+
+
+def time_of(created_at: object, session_id: str, step_name: str) -> float:
+    """Return when a record was recorded.
+
+    Raises:
+        DecodeError: What stands there is no time.
+    """
+    if not isinstance(created_at, float | int | Decimal) or not math.isfinite(created_at):
+        raise DecodeError("the record's time is no number", REMEDY_DAMAGED, session_id, step_name)
+    return float(created_at)
+
+
+def is_text(key: object) -> TypeGuard[str]:
+    """Return whether a key can be asked for: SQLite also keeps texts that are no UTF-8."""
+    if not isinstance(key, str):
+        return False
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def sent(key: object) -> ColumnElement[Any]:
+    """Return a key, whatever it is, as it is sent to be compared."""
+    if isinstance(key, str) and not is_text(key):
+        return literal(key.encode("utf-8", "surrogateescape")).cast(Text)
+    return literal(key)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeGuard, cast
+from typing import Final, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Executable, Text, func, literal, select, tuple_, update
+from sqlalchemy import Executable, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.codecs import Place, Resealer
@@ -21,6 +21,7 @@ from jeeves_journal.errors import DecodeError
 from jeeves_journal.records import Resealed
 from jeeves_journal.stores.dialects import Database, Key, Stored
 from jeeves_journal.stores.lanes import Lanes
+from jeeves_journal.stores.operations.reading import is_text, sent
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
 
 _MOST_LISTED: Final = 1_000
@@ -74,16 +75,9 @@ def _listing(kind: Kind, last: _Listed | None) -> Executable:
     # JeevesAgent's columns may have lost their NOT NULL. No record is got without a key, and none follows NULL.
     statement = statement.where(columns.session_id.is_not(None), columns.step_name.is_not(None))
     if last is not None:
-        place = tuple_(_sent(last.session_id), _sent(last.step_name))
+        place = tuple_(sent(last.session_id), sent(last.step_name))
         statement = statement.where(tuple_(columns.session_id, columns.step_name) > place)
     return statement.order_by(columns.session_id, columns.step_name).limit(_MOST_LISTED)
-
-
-def _sent(key: object) -> ColumnElement[Any]:
-    """Return a key, whatever it is, as it is sent to be compared."""
-    if isinstance(key, str) and not _is_text(key):
-        return literal(key.encode("utf-8", "surrogateescape")).cast(Text)
-    return literal(key)
 
 
 def _in_parts(rows: list[_Listed]) -> Iterator[list[_Listed]]:
@@ -121,21 +115,10 @@ def _renewed(resealer: Resealer, keys: list[Key], records: list[Stored | None]) 
 
 def _keys(kind: Kind, rows: list[_Listed], resealer: Resealer) -> Iterator[Key]:
     for row in rows:
-        if _is_text(row.session_id) and _is_text(row.step_name) and row.size is not None:
+        if is_text(row.session_id) and is_text(row.step_name) and row.size is not None:
             yield Key(kind, row.session_id, row.step_name)
         else:
             resealer.refuse(DecodeError(f"a {kind}'s record has a key that is not a text, or no bytes", REMEDY_DAMAGED))
-
-
-def _is_text(key: object) -> TypeGuard[str]:
-    """Return whether a key can be asked for: SQLite also keeps texts that are no UTF-8."""
-    if not isinstance(key, str):
-        return False
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 async def _write(database: Database, rewritten: list[_Rewritten]) -> int:

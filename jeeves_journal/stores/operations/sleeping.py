@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from jeeves_journal.stores.dialects import Database, Kind
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.pace import Pace
+from jeeves_journal.stores.operations.reading import is_text, sent
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES
 
 # Entries of an index that are passed over in one statement.
@@ -71,7 +72,7 @@ class Walk:
         self._cutoff = cutoff
         self._keep = keep
         self._kinds = deque[Kind](KINDS)
-        self._last: tuple[float, str] | None = None
+        self._last: tuple[float, object] | None = None
         self._seen = set[str]()
         self._met = deque[_Met]()
         self._pace = Pace(_LOOK, MOST_NAMED)
@@ -95,17 +96,19 @@ class Walk:
             self._kinds.popleft()
             self._last = None
         for _, session_id in reversed(passed):
-            if session_id not in self._seen and not session_id.startswith(self._keep):
+            if is_text(session_id) and session_id not in self._seen and not session_id.startswith(self._keep):
                 self._seen.add(session_id)
                 self._met.append(_Met(session_id))
         return []
 
-    async def _pass_over(self, database: Database, kind: Kind) -> list[tuple[float, str]]:
+    async def _pass_over(self, database: Database, kind: Kind) -> list[tuple[float, object]]:
         """Return the sessions of the next entries, each with its last one, the very last one first."""
         columns = TABLES[kind].c
         entries = select(columns.created_at, columns.session_id).where(columns.created_at < self._cutoff)
         if self._last is not None:
-            entries = entries.where(tuple_(columns.created_at, columns.session_id) > self._last)
+            created_at, session_id = self._last
+            place = tuple_(literal(created_at), sent(session_id))
+            entries = entries.where(tuple_(columns.created_at, columns.session_id) > place)
         page = entries.order_by(columns.created_at, columns.session_id).limit(_MOST_PASSED).subquery()
         last = func.max(page.c.created_at)
         # The last one by the order that the database has.
