@@ -24,6 +24,7 @@ def main() -> None:
     """
     # What is logged is for those who set logging up; a command says what it has to say itself.
     logging.getLogger("jeeves_journal").addHandler(logging.NullHandler())
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         # A terminal of another encoding shows escapes rather than nothing.
         cast("Any", stream).reconfigure(errors="backslashreplace")
@@ -36,6 +37,14 @@ def main() -> None:
         sys.exit(exits.COULD_NOT)
 
 
+def _open_what_is_closed() -> None:
+    """Let standard streams that the caller has closed lead nowhere, rather than into the next file that is opened."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # The lowest number that is free, and those before it are open by now.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r+" if number == 0 else "w"))
+
+
 _INTERRUPTED: Final = "interrupted: what was done so far is kept, and whole; run the command again to go on"
 
 
@@ -44,15 +53,19 @@ def _run() -> int:
         import typer
 
         from jeeves_journal.cli.app import app
+        from jeeves_journal.cli.output import flush
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _BROUGHT_BY_THE_EXTRA:
             raise
         exits.fail(f"the command needs {error.name}: pip install 'jeeves-journal[cli]'")
     try:
         code = _code(app(prog_name="jeeves-journal", standalone_mode=False))
-        sys.stdout.flush()
+        flush()
     except JournalError as error:
         exits.fail(str(error), exits.code_of(error))
+    except exits.NotWritten as error:
+        _forget(sys.stdout)
+        exits.fail(f"the output cannot be written: {error}: make room, or see where it goes")
     except exits.NotConfirmed as error:
         exits.fail(str(error), exits.NOT_CONFIRMED)
     except _kind_of_usage_errors(typer.BadParameter) as error:
@@ -79,6 +92,8 @@ def _show_usage_error(error: Any) -> int:
     else:
         command = error.ctx.command_path if error.ctx is not None else "jeeves-journal"
         message = error.format_message().rstrip(".")
+        if type(error).__name__ == "NoSuchOption" and command == "jeeves-journal":
+            message += ": options follow the command"
         exits.warn(f"{message[:1].lower()}{message[1:]}; see {command} --help")
     return exits.NOT_UNDERSTOOD
 

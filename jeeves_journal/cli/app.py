@@ -25,7 +25,7 @@ app = typer.Typer(
     # Errors of ours are caught in main(); anything else is a bug, and its plain traceback shows no values of locals.
     pretty_exceptions_enable=False,
 )
-for _command in (sessions, show, rewind, fork, delete, prune, export, usage):
+for _command in (sessions, show, rewind, fork, delete, prune, usage, export):
     app.command(epilog=EPILOG)(_command)
 app.command("import", epilog=EPILOG)(import_)
 for _command in (seal, doctor):

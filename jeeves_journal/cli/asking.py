@@ -21,7 +21,12 @@ def confirm(question: str, *, yes: bool) -> None:
         raise NotConfirmed(f"{question} There is no terminal to ask on, and nothing was done: say it with --yes")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    answer = sys.stdin.readline()
+    try:
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        # Behind the question stands ^C.
+        sys.stderr.write("\n")
+        raise
     if not answer.endswith("\n"):
         # Ctrl-D leaves the cursor behind the question.
         sys.stderr.write("\n")

@@ -61,10 +61,10 @@ async def _findings(journal: Journal) -> list[Finding]:
 
 
 async def _round_trip(journal: Journal) -> Finding:
-    keys = keys_of_environment()
-    options: StoreOptions = {} if keys is None else {"keys": keys}
     session_id = f"jeeves-journal-doctor-{token_hex(8)}"
     try:
+        keys = keys_of_environment()
+        options: StoreOptions = {} if keys is None else {"keys": keys}
         async with journal.to_change(options) as store:
             try:
                 return await _timed(store, session_id)

@@ -29,6 +29,10 @@ class NotConfirmed(Exception):  # noqa: N818  # no error: somebody said no
     """What destroys was not confirmed."""
 
 
+class NotWritten(Exception):  # noqa: N818  # it says what happened
+    """What a command printed could not be written."""
+
+
 def code_of(error: JournalError) -> int:
     """Return the exit code of an error."""
     if isinstance(error, NotRecordedError):

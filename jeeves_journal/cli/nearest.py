@@ -55,13 +55,13 @@ def _common_start(name: str, other: str) -> int:
 
 
 async def _similar_sessions(store: OperableJournalStore, session_id: str) -> list[str]:
-    """Return sessions that begin alike, a bounded number of them, and the latest ones."""
+    """Return sessions that begin so or alike, a bounded number of them, and the latest ones."""
     found = dict[str, None]()
-    cut = 1
+    cut = 0
     while cut < len(session_id) and len(found) < _MOST_NAMED:
-        page = await store.sessions(session_id[:-cut], limit=_MOST_COMPARED)
+        page = await store.sessions(session_id[: len(session_id) - cut], limit=_MOST_COMPARED)
         found.update(dict.fromkeys(each.id for each in page))
-        cut *= 2
+        cut = cut * 2 or 1
     recent = await store.sessions(order="recent", limit=_MOST_COMPARED)
     return [*found, *(each.id for each in recent)]
 

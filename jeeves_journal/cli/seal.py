@@ -12,6 +12,7 @@ from jeeves_journal.cli.options import Json, Schema, Url
 from jeeves_journal.cli.output import print_json, progress, say
 from jeeves_journal.cli.text import count
 from jeeves_journal.codecs import Keyring
+from jeeves_journal.codecs.envelope import unsealed
 from jeeves_journal.errors import CodecError
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.records import Resealed
@@ -46,18 +47,19 @@ def seal(
     if compress:
         options["compress"] = "zstd"
     done = run(_sealed(Journal(url, schema), options, from_codec))
+    refusals = [_advised(error) for error in done.refusals]
     if json:
         print_json(
             {
                 "records": done.records,
                 "resealed": done.resealed,
                 "refused": done.refused,
-                "refusals": [_document(error) for error in done.refusals],
+                "refusals": [_document(error) for error in refusals],
             }
         )
     else:
         say(f"{count(done.records, 'record')}: {done.resealed:,} sealed anew, {done.refused:,} refused")
-    for error in done.refusals:
+    for error in refusals:
         warn(str(error))
     if done.refused:
         raise typer.Exit(COULD_NOT)
@@ -70,6 +72,13 @@ async def _sealed(journal: Journal, options: StoreOptions, from_codec: CodecName
     with progress("sealing") as show:
         async with journal.to_change(options) as store:
             return await store.reseal(from_codec=from_codec, progress=show)
+
+
+def _advised(error: CodecError) -> CodecError:
+    """Say what to do on the command line, where the codec speaks of arguments."""
+    if error.remedy != unsealed().remedy:
+        return error
+    return CodecError(error.what, "if you trust it, add --allow-unsealed", error.session_id, error.step_name)
 
 
 def _document(error: CodecError) -> dict[str, str | None]:

@@ -14,7 +14,7 @@ from jeeves_journal.cli.output import is_terminal, print_json, print_lines, prin
 from jeeves_journal.cli.text import clock, moment, size, span
 from jeeves_journal.records import SessionSummary
 
-_HEADINGS = ("session", ">steps", ">streams", ">size", "last recorded, UTC", ">over")
+_HEADINGS = ("*session", ">steps", ">streams", ">size", "last recorded, UTC", ">over")
 
 
 def sessions(

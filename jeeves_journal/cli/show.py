@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from shutil import get_terminal_size
 from typing import Annotated, Final
 
 import typer
@@ -17,9 +18,11 @@ from jeeves_journal.cli.text import clock, count, moment, shown, size, span
 from jeeves_journal.cli.values import print_values, values_of
 from jeeves_journal.records import StepSummary
 
-_HEADINGS = (">after", "", "step", "kind", ">size", "codec")
-# The longest bar: leaves room for a name in 80 columns.
+_HEADINGS = (">after", "", "*step", "kind", ">size", "codec")
+# The longest and the shortest longest bar, and what stands beside it where names are of a usual length.
 _WIDTH: Final = 20
+_LEAST_WIDTH: Final = 4
+_BESIDE: Final = 60
 
 
 def show(
@@ -71,7 +74,8 @@ async def _timeline(journal: Journal, session_id: str) -> list[StepSummary]:
 
 def _print_timeline(session_id: str, steps: Sequence[StepSummary]) -> None:
     gaps = [0.0, *(later.recorded_at - earlier.recorded_at for earlier, later in pairwise(steps))]
-    bars = [_bar(gap, max(gaps)) for gap in gaps]
+    width = _bar_width()
+    bars = [_bar(gap, max(gaps), width) for gap in gaps]
     rows = zip(steps, gaps, bars, strict=True)
     if is_terminal():
         say(_title(session_id, steps))
@@ -100,8 +104,14 @@ def _title(session_id: str, steps: Sequence[StepSummary]) -> str:
     )
 
 
-def _bar(gap: float, longest: float) -> str:
+def _bar_width() -> int:
+    if not is_terminal():
+        return _WIDTH
+    return min(_WIDTH, max(_LEAST_WIDTH, get_terminal_size().columns - _BESIDE))
+
+
+def _bar(gap: float, longest: float, width: int) -> str:
     if not gap > 0:
         return ""
     block = "█" if "utf" in (sys.stdout.encoding or "").lower() else "#"
-    return block * max(1, round(_WIDTH * gap / longest))
+    return block * max(1, round(width * gap / longest))

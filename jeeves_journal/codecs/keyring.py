@@ -156,7 +156,10 @@ class Keyring:
         text = os.environ.get(variable)
         if not text:
             raise ConfigurationError(f"the environment variable {variable} is not set", _MAKE_ONE)
-        return cls.from_text(text)
+        try:
+            return cls.from_text(text)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{variable}: {error.what}", error.remedy) from None
 
     def to_text(self) -> str:
         """Return all keys as text, as ``from_text`` takes it. Whoever has it can forge and read records."""

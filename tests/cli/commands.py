@@ -122,10 +122,10 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(*arguments: str, kind: str = "xterm") -> Iterator[Terminal]:
-    """Start a command on a terminal of 100 columns, of the kind that TERM names."""
+def on_terminal(*arguments: str, kind: str = "xterm", columns: int = 100) -> Iterator[Terminal]:
+    """Start a command on a terminal of so many columns, of the kind that TERM names."""
     screen, slave = pty.openpty()
-    environment = {**os.environ, "TERM": kind, "COLUMNS": "100"}
+    environment = {**os.environ, "TERM": kind, "COLUMNS": str(columns)}
     process = subprocess.Popen(
         [sys.executable, "-c", _TAKE_TERMINAL + RUN_MAIN, *arguments],
         stdin=slave,
@@ -143,8 +143,8 @@ def on_terminal(*arguments: str, kind: str = "xterm") -> Iterator[Terminal]:
         os.close(screen)
 
 
-def shown_on_terminal(*arguments: str) -> str:
+def shown_on_terminal(*arguments: str, columns: int = 100) -> str:
     """Return what a command that needs no answers shows on a terminal."""
-    with on_terminal(*arguments) as terminal:
+    with on_terminal(*arguments, columns=columns) as terminal:
         assert terminal.end() == 0, terminal.text
         return terminal.text

@@ -57,6 +57,15 @@ def test_the_round_trip_is_sealed_with_the_keys(journal: str, monkeypatch: pytes
     assert states(run("doctor", "--url", journal))["round trip"] == "ok"
 
 
+def test_keys_that_are_malformed_are_wrong_and_the_rest_is_said(journal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JEEVES_JOURNAL_KEYS", "hunter2hunter2")
+    ended = run("doctor", "--url", journal)
+    found = states(ended)
+    assert (ended.code, found["connection"], found["round trip"]) == (1, "ok", "wrong")
+    assert "JEEVES_JOURNAL_KEYS" in ended.stdout
+    assert "hunter2" not in ended.stdout + ended.stderr
+
+
 def test_without_tables_it_says_how_to_make_them_and_makes_none(postgres_url: str) -> None:
     ended = run("doctor", "--url", postgres_url)
     assert ended.code == 1

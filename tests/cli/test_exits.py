@@ -144,6 +144,34 @@ def test_a_reader_that_goes_away_is_no_matter_for_a_traceback(tmp_path: Path) ->
     assert process.wait() == 1
 
 
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code"),
+    [("<&-", ("delete", "run"), 3), (">&-", ("sessions",), 0), ("2>&-", ("show", "nothing"), 4)],
+)
+def test_a_standard_stream_that_is_closed_is_no_matter_for_a_traceback(
+    closed: str, arguments: tuple[str, ...], code: int, journal_file: str
+) -> None:
+    restore(journal_file, {"run": [("step", "step", 1, AT)]})
+    command = ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", RUN_MAIN, *arguments]
+    ended = subprocess.run([*command, "--url", journal_file], capture_output=True, text=True, check=False)
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that is always full")
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_output_that_finds_no_room_is_one_line(json: list[str], journal_file: str) -> None:
+    command = [sys.executable, "-c", RUN_MAIN, "sessions", *json, "--url", journal_file]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "the output cannot be written: No space left on device" in ended.stderr
+
+
+def test_an_option_in_front_of_the_command_is_told_where_it_goes() -> None:
+    assert "options follow the command" in fail("--url", "memory://", "sessions", code=2)
+
+
 def test_a_terminal_of_another_encoding_is_shown_escapes(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/journal.db"
     restore(url, {"é": [("step", "step", 1, AT), ("step", "later", 1, AT + 1)]})

@@ -84,6 +84,15 @@ def test_an_interrupted_export_leaves_no_file(large: str, tmp_path: Path) -> Non
         assert list(folder.iterdir()) == []
 
 
+def test_ctrl_c_at_a_question_does_nothing_and_says_so_on_a_line_of_its_own(large: str) -> None:
+    with on_terminal("delete", "first", "--url", large) as terminal:
+        terminal.wait_for("[y/N] ")
+        terminal.interrupt()
+        assert terminal.end() == 130
+        assert "\njeeves-journal: interrupted" in terminal.text
+    assert step_names(large, "first") == ["step"]
+
+
 def test_seal_goes_on_where_it_was_interrupted(large: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JEEVES_JOURNAL_KEYS", Keyring.generate().to_text())
     with interrupted("seal", "--allow-unsealed", "--url", large):

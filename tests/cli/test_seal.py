@@ -72,6 +72,7 @@ def test_what_has_no_seal_is_refused_unless_asked_for(url: str, monkeypatch: pyt
     ended = run("seal", "--url", url)
     assert (ended.code, ended.stdout) == (1, "2 records: 0 sealed anew, 2 refused\n")
     assert ended.stderr.count("the record is not sealed") == 2
+    assert ended.stderr.count("add --allow-unsealed") == 2
     assert get(url) == 1
 
 
@@ -91,9 +92,13 @@ def test_without_keys_it_says_how_to_make_one(url: str) -> None:
     assert "make one with `jeeves-journal keys new`" in fail("seal", "--url", url)
 
 
-def test_a_key_that_is_malformed_is_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_malformed_is_not_shown_and_told_where_it_stands(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JEEVES_JOURNAL_KEYS", "hunter2hunter2")
-    assert "hunter2" not in fail("seal", "--url", url)
+    said = fail("seal", "--url", url)
+    assert "hunter2" not in said
+    assert "JEEVES_JOURNAL_KEYS" in said
 
 
 def test_where_there_is_no_journal_none_is_made(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,14 @@ def test_a_terminal_shows_a_table(journal_file: str) -> None:
     assert "10.5 s" in shown
 
 
+def test_a_narrow_terminal_divides_names_and_no_numbers(journal_file: str) -> None:
+    restore(journal_file, {"a-session-with-a-long-name": [("step", "step", "x" * 2_000, AT)]})
+    shown = shown_on_terminal("sessions", "--url", journal_file, columns=40)
+    assert "a-session-wi" in shown
+    assert "a-session-with-a-long-name" not in shown
+    assert all(text in shown for text in ("2.1 kB", "2025-06-15 15:06:50", "10.5 s"))
+
+
 def test_an_id_that_commands_a_terminal_or_looks_like_markup_is_shown_harmless(empty: str) -> None:
     restore(empty, {"[red]\x1b[31m\tid\n": [("step", "step", 1, AT)]})
     line = succeed("sessions", "--url", empty)

@@ -25,6 +25,13 @@ def test_bars_are_as_long_as_the_time_before_a_step(journal: str) -> None:
     assert bars == [0, 5, 20, 1]
 
 
+def test_a_narrow_terminal_has_short_bars_beside_their_steps(journal_file: str) -> None:
+    shown = shown_on_terminal("show", "run-1", "--url", journal_file, columns=40)
+    (line,) = [line for line in shown.splitlines() if "parse" in line]
+    assert line.startswith("   8.0 s  ████  parse ")
+    assert shown.count("█") == 1 + 4 + 1
+
+
 def test_json_has_all_that_is_known(journal: str) -> None:
     found = succeed_in_json("show", "run-1", "--url", journal)
     assert found["id"] == "run-1"
@@ -68,8 +75,9 @@ def test_an_unknown_session_ends_with_4_and_the_three_nearest(journal: str) -> N
 
 
 def test_of_very_many_sessions_the_nearest_are_found(empty: str) -> None:
-    restore(empty, {f"run-{number:04}": [("step", "step", 1, AT + number)] for number in range(600)})
-    assert "'run-0234'" in fail("show", "run-02344", "--url", empty, code=4)
+    restore(empty, {f"run-{number:04}": [("step", "step", 1, AT - number)] for number in range(1_200, 1_800)})
+    assert "'run-1234'" in fail("show", "run-12344", "--url", empty, code=4)
+    assert "'run-1700'" in fail("show", "run-17", "--url", empty, code=4)
 
 
 def test_a_journal_without_sessions_says_so(empty: str) -> None:
