@@ -159,6 +159,19 @@ async def test_a_file_in_a_folder_that_may_not_be_written_is_read(tmp_path: Path
         assert names_in(locked_folder) == [path.name]
 
 
+async def test_looking_at_a_file_of_somebody_else_leaves_nothing_that_its_owner_may_not_write(
+    tmp_path: Path, locked_folder: Path
+):
+    path = locked_folder / "journal.db"
+    for each in (path, tmp_path / "other.db"):
+        await make(each)
+    path.chmod(0o444)
+    locked_folder.chmod(0o777)
+    with team(LOOK_AS_NOBODY, [(f"sqlite:///{path}", f"sqlite:///{tmp_path}/other.db")]) as looking:
+        assert looking.ask("look") == ["(['s'], 1)"]
+        assert names_in(locked_folder) == [path.name]
+
+
 async def test_what_is_read_without_locks_is_refused_once_somebody_wrote_it(tmp_path: Path, locked_folder: Path):
     path = locked_folder / "journal.db"
     for each in (path, tmp_path / "other.db"):

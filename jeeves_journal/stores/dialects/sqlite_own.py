@@ -34,6 +34,7 @@ from jeeves_journal.stores.dialects.sqlite_file import (
     has_log,
     holds_no_more_files,
     prepare_file,
+    would_leave_log,
 )
 from jeeves_journal.stores.dialects.sqlite_log import open_all_files, start_log_anew
 from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
@@ -158,6 +159,8 @@ class SqliteFile(OwnSqlite):
         warn_of_wal_reset_bug()
         expected = await asyncio.to_thread(prepare_file, self.path, create=create)
         self._files = self._unlocked = None
+        if not create and await asyncio.to_thread(would_leave_log, self.path):
+            return self._without_locks()
         connections = self._connections_of(self._start_engine(str(self.path)))
         if not create:
             return await self._readable(connections)
@@ -192,6 +195,9 @@ class SqliteFile(OwnSqlite):
             await connections.close()
             if not is_unwritable(driver_error(error)) or has_log(self.path):
                 raise
+        return self._without_locks()
+
+    def _without_locks(self) -> Connections[aiosqlite.Connection]:
         self._unlocked = UnlockedFile(self.path)
         return self._connections_of(self._start_engine(f"file:{quote(str(self.path))}", uri="true", immutable="1"))
 
