@@ -23,11 +23,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from jeeves_journal.errors import ConfigurationError, JournalError, SchemaError, StoreUnavailableError
 from jeeves_journal.options import Settings
+from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.database import MISSING_TABLES, Key, Stored, driver_error
 from jeeves_journal.stores.dialects.kept_connections import KeptConnections
 from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
 from jeeves_journal.stores.dialects.sqlite_errors import is_busy, is_unwritable
+from jeeves_journal.stores.dialects.sqlite_examined import JOURNAL_MODE
 from jeeves_journal.stores.dialects.sqlite_file import (
     OpenFiles,
     UnlockedFile,
@@ -214,6 +216,13 @@ class SqliteFile(OwnSqlite):
                 self._check_files()
                 return [*found] or [None]
         return await super().read(keys)
+
+    async def examine(self) -> list[Finding]:
+        findings = await super().examine()
+        if self._unlocked is None:
+            return findings
+        # Of a file that it reads without locks, SQLite names no mode but "delete".
+        return [each for each in findings if each.name != JOURNAL_MODE]
 
     async def close(self) -> None:
         # Before the others: the last one to close does what is left to do, and that takes its time.
