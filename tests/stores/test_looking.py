@@ -31,6 +31,9 @@ from jeeves_journal.factory import open_to_look
 async def look(store):
     return [session.id for session in await store.sessions()], (await store.get_step("s", "n")).value
 
+async def doubted(store):
+    return [finding.name for finding in await store.examine() if finding.state != "ok" and finding.name != "version"]
+
 async def main(url, other):
     async with open_to_look(other) as store:
         await look(store)
@@ -39,7 +42,7 @@ async def main(url, other):
     async with open_to_look(url) as store:
         for line in sys.stdin:
             try:
-                print(await look(store), flush=True)
+                print(await (doubted if line.strip() == "doubted" else look)(store), flush=True)
             except Exception as error:
                 print(type(error).__name__, flush=True)
 
@@ -157,6 +160,29 @@ async def test_a_file_in_a_folder_that_may_not_be_written_is_read(tmp_path: Path
     with team(LOOK_AS_NOBODY, [(url, f"sqlite:///{tmp_path}/other.db")]) as looking:
         assert looking.ask("look") == ["(['s'], 1)"]
         assert names_in(locked_folder) == [path.name]
+
+
+async def test_looking_at_a_file_of_somebody_else_leaves_nothing_that_its_owner_may_not_write(
+    tmp_path: Path, locked_folder: Path
+):
+    path = locked_folder / "journal.db"
+    for each in (path, tmp_path / "other.db"):
+        await make(each)
+    path.chmod(0o444)
+    locked_folder.chmod(0o777)
+    with team(LOOK_AS_NOBODY, [(f"sqlite:///{path}", f"sqlite:///{tmp_path}/other.db")]) as looking:
+        assert looking.ask("look") == ["(['s'], 1)"]
+        assert names_in(locked_folder) == [path.name]
+
+
+async def test_a_file_that_is_read_without_locks_is_not_said_to_be_in_another_mode(tmp_path: Path, locked_folder: Path):
+    path = locked_folder / "journal.db"
+    for each in (path, tmp_path / "other.db"):
+        await make(each)
+    path.chmod(0o444)
+    locked_folder.chmod(0o555)
+    with team(LOOK_AS_NOBODY, [(f"sqlite:///{path}", f"sqlite:///{tmp_path}/other.db")]) as looking:
+        assert looking.ask("doubted") == ["[]"]
 
 
 async def test_what_is_read_without_locks_is_refused_once_somebody_wrote_it(tmp_path: Path, locked_folder: Path):

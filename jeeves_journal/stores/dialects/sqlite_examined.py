@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.sqlite_versions import has_wal_reset_bug
 
+JOURNAL_MODE: Final = "journal mode"
 # https://sqlite.org/pragma.html#pragma_synchronous
 _LEVELS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
 
@@ -29,9 +30,9 @@ async def examine(connection: AsyncConnection) -> list[Finding]:
 
 def _journal_mode(mode: str) -> Finding:
     if mode in ("wal", "memory"):
-        return Finding("journal mode", "ok", mode)
+        return Finding(JOURNAL_MODE, "ok", mode)
     remedy = "nothing to do: the first run that writes puts it into WAL mode"
-    return Finding("journal mode", "warning", f"{mode} and not wal", remedy)
+    return Finding(JOURNAL_MODE, "warning", f"{mode} and not wal", remedy)
 
 
 def _synchronous(level: int) -> Finding:

@@ -120,6 +120,16 @@ def has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
+def would_leave_log(path: Path) -> bool:
+    """Return whether SQLite, reading a file that this process may not write, would leave its log and locks beside it.
+
+    They would be this process's, and keep those from writing who may write the file.
+    """
+    if os.access(path, os.W_OK) or not os.access(path.resolve().parent, os.W_OK):
+        return False
+    return not any(Path(f"{path.resolve()}{suffix}").exists() for suffix in ("-wal", "-journal"))
+
+
 def _refuse_network(path: Path) -> None:
     target = path.resolve()
     found = next(each for each in (target, *target.parents) if each.exists())

@@ -23,17 +23,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from jeeves_journal.errors import ConfigurationError, JournalError, SchemaError, StoreUnavailableError
 from jeeves_journal.options import Settings
+from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.database import MISSING_TABLES, Key, Stored, driver_error
 from jeeves_journal.stores.dialects.kept_connections import KeptConnections
 from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
 from jeeves_journal.stores.dialects.sqlite_errors import is_busy, is_unwritable
+from jeeves_journal.stores.dialects.sqlite_examined import JOURNAL_MODE
 from jeeves_journal.stores.dialects.sqlite_file import (
     OpenFiles,
     UnlockedFile,
     has_log,
     holds_no_more_files,
     prepare_file,
+    would_leave_log,
 )
 from jeeves_journal.stores.dialects.sqlite_log import open_all_files, start_log_anew
 from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
@@ -158,6 +161,8 @@ class SqliteFile(OwnSqlite):
         warn_of_wal_reset_bug()
         expected = await asyncio.to_thread(prepare_file, self.path, create=create)
         self._files = self._unlocked = None
+        if not create and await asyncio.to_thread(would_leave_log, self.path):
+            return self._without_locks()
         connections = self._connections_of(self._start_engine(str(self.path)))
         if not create:
             return await self._readable(connections)
@@ -192,6 +197,9 @@ class SqliteFile(OwnSqlite):
             await connections.close()
             if not is_unwritable(driver_error(error)) or has_log(self.path):
                 raise
+        return self._without_locks()
+
+    def _without_locks(self) -> Connections[aiosqlite.Connection]:
         self._unlocked = UnlockedFile(self.path)
         return self._connections_of(self._start_engine(f"file:{quote(str(self.path))}", uri="true", immutable="1"))
 
@@ -208,6 +216,13 @@ class SqliteFile(OwnSqlite):
                 self._check_files()
                 return [*found] or [None]
         return await super().read(keys)
+
+    async def examine(self) -> list[Finding]:
+        findings = await super().examine()
+        if self._unlocked is None:
+            return findings
+        # Of a file that it reads without locks, SQLite names no mode but "delete".
+        return [each for each in findings if each.name != JOURNAL_MODE]
 
     async def close(self) -> None:
         # Before the others: the last one to close does what is left to do, and that takes its time.
