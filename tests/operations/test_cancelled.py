@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from jeeves_journal import SQLAlchemyJournalStore
+from jeeves_journal import JournalStore, SQLAlchemyJournalStore
 from tests.operations.records import record
 from tests.stores.engines import store_on
 
@@ -39,6 +41,9 @@ async def cancel_at_every_moment(operation: Operation, store: SQLAlchemyJournalS
         calling = asyncio.ensure_future(operation(store))
         for _ in range(turns):
             await asyncio.sleep(0)
+        calling.cancel()
+        # Again, as AnyIO does.
+        await asyncio.sleep(0)
         calling.cancel()
         await asyncio.wait([calling])
         await after(store)
@@ -77,3 +82,18 @@ async def test_a_callers_database_in_memory_stays(operation: str) -> None:
                 assert await connection.scalar(text("SELECT count(*) FROM theirs")) == 0
 
         await cancel_at_every_moment(OPERATIONS[operation], store, their_table_is_there)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{}/journal.db", "sqlite:///:memory:"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_no_task_is_left_that_never_ends(tmp_path: Path, url: str, operation: str) -> None:
+    complaints = list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+
+    async def nothing(_: SQLAlchemyJournalStore) -> None: ...
+
+    async with JournalStore.from_url(url.format(tmp_path)) as store:
+        assert isinstance(store, SQLAlchemyJournalStore)
+        await cancel_at_every_moment(OPERATIONS[operation], store, nothing)
+    gc.collect()
+    assert complaints == []

@@ -245,7 +245,7 @@ async def test_the_counts_are_true_where_the_answer_to_a_commit_is_lost(migrated
     assert rows.fetch("SELECT count(*) FROM journal_steps") == [(0,)]
 
 
-@pytest.mark.parametrize("records", [50_000, 50_001])
+@pytest.mark.parametrize("records", [50_000, 50_001, 150_000])
 async def test_a_session_that_is_listed_in_several_pieces_counts_once(tmp_path: Path, records: int) -> None:
     rows = SqliteRows(tmp_path / "journal.db")
     await opened(rows)

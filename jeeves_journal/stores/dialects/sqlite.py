@@ -36,6 +36,7 @@ from jeeves_journal.stores.dialects.database import (
     Stored,
     driver_error,
 )
+from jeeves_journal.stores.dialects.sqlite_cancelled import left_open
 from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain, is_busy
 from jeeves_journal.stores.dialects.sqlite_estimates import estimated_size
 from jeeves_journal.stores.dialects.sqlite_examined import examine
@@ -168,9 +169,10 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
             if driver.in_transaction:
                 await connection.exec_driver_sql("ROLLBACK")
             async with self._synced(driver), _lenient_texts(driver):
-                await connection.exec_driver_sql(begin)
-                yield connection
-                await connection.commit()
+                with left_open(connection):
+                    await connection.exec_driver_sql(begin)
+                    yield connection
+                    await connection.commit()
 
     def _synced(self, driver: aiosqlite.Connection) -> AbstractAsyncContextManager[object]:
         """Surround a transaction on a lent connection so that its commit is synced."""

@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any
 
 import aiosqlite
-from sqlalchemy import StaticPool, event
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy import StaticPool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -85,23 +84,7 @@ class _SharedConnection(BorrowedConnections[aiosqlite.Connection]):
             if driver.in_transaction:
                 raise SharedTransactionError
         async with super().lend() as connection:
-            with self._left_open(connection):
-                yield connection
-
-    @contextmanager
-    def _left_open(self, connection: AsyncConnection) -> Generator[None]:
-        """Keep SQLAlchemy from closing the connection where a statement is cancelled: the database would go with it."""
-
-        def keep(context: ExceptionContext) -> None:
-            if context.connection is connection.sync_connection:
-                context.is_disconnect = False
-
-        engine = self._engine.sync_engine
-        event.listen(engine, "handle_error", keep)
-        try:
-            yield
-        finally:
-            event.remove(engine, "handle_error", keep)
+            yield connection
 
 
 @contextmanager

@@ -173,7 +173,7 @@ async def latest(lanes: Lanes, database: Database, session_id: str) -> tuple[lis
                 records = records.where(columns.session_id == session_id)
                 order = func.coalesce(columns.created_at, 0).desc(), columns.step_name.desc()
                 found += [
-                    Listed(*row) for row in await connection.execute(records.order_by(*order).limit(_MOST_LISTED))
+                    Listed(*row) for row in await connection.execute(records.order_by(*order).limit(_MOST_LISTED + 1))
                 ]
         found.sort(key=lambda record: (record.created_at, record.step_name), reverse=True)
         return found[:_MOST_LISTED], len(found) <= _MOST_LISTED
