@@ -184,9 +184,8 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     @asynccontextmanager
     async def operating(self) -> AsyncGenerator[AsyncConnection]:
         deadline = asyncio.get_running_loop().time() + self.settings.timeout
-        async with self.connections.lend() as connection:
+        async with self.connections.lend_kept() as (connection, driver):
             await self._set_up(connection)
-            driver: Any = (await connection.get_raw_connection()).driver_connection
             async with self._transaction_of_ours(driver, deadline):
                 yield connection
 
