@@ -57,8 +57,8 @@ class Line:
         """Pass on what was kept, also if nobody waits for it any more."""
         self._passes.set()
 
-    def swallow_next_answer(self, then: Swallowing) -> None:
-        """Let the server commit once more, and keep its answer from the client."""
+    def swallow_next_answer(self, then: Swallowing | None) -> None:
+        """Let the server commit once more, and keep its answer from the client; or ``None`` to let it through."""
         self._swallowing = then
 
     async def pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -34,6 +34,9 @@ async def _swallow(proxy: Proxy, since: asyncio.Event | None) -> None:
         await proxy.next_words(of_server=False)
         for line in proxy.lines if not proxy.swallowed else ():
             line.swallow_next_answer("and resets")
+    # On others that are kept, a commit is yet to come.
+    for line in proxy.lines:
+        line.swallow_next_answer(None)
 
 
 async def _then(proxy: Proxy, meanwhile: Callable[[], object]) -> None:
