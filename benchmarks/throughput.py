@@ -64,9 +64,10 @@ class Result:
 async def compare(database: str, sides: Mapping[str, Side], case: Case, *, rounds: int, seconds: float) -> Result:
     """Let all sides do a case in turn, several times."""
     loads: dict[str, list[Load]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, side in sides.items():
-            load = await side.measure(case.call, case.callers, seconds)
+    for turn in range(rounds):
+        # Back and forth, since each may leave something to the one after it: dirty pages, or a warm disk.
+        for name in list(sides) if turn % 2 else reversed(sides):
+            load = await sides[name].measure(case.call, case.callers, seconds)
             if load is not None:
                 loads[name].append(load)
     ours = loads["ours"]
