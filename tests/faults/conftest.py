@@ -16,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     # Those of the tests' teardown, which pytest files under no name: earlier ones do not have the figures yet.
     reports = [*terminalreporter.getreports(""), *terminalreporter.getreports("error")]
+    reports = [report for report in reports if isinstance(report, pytest.TestReport)]
     lines = [(report.nodeid, text) for report in reports for name, text in report.user_properties if name == "figures"]
     if lines:
         terminalreporter.section("figures")

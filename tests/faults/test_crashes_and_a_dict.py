@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import time
 from collections.abc import Callable
 from itertools import count
@@ -15,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from tests.contract.test_state_machine import BIG_VALUES, CHUNKS, NAMES, SESSIONS, Key, StoreAndDict
+from tests.contract.running_machine import BIG_VALUES, CHUNKS, NAMES, SESSIONS, Key, StoreAndDict
 from tests.faults.figures import Figures
 from tests.faults.served_store import KilledError, ServedStore
 from tests.stores.servers import backends
@@ -64,8 +63,7 @@ class StoreAndDictThroughCrashes(StoreAndDict):
 
     def forget_what_is_not_durable(self) -> None:
         if not self.opened.durable:
-            self.steps.clear()
-            self.streams.clear()
+            self.records.clear()
 
     @rule(puts=PUTS, answers=st.integers(0, 12), later=st.sampled_from([0, 0.0005, 0.002, 0.01]))
     def crash_in_the_middle(self, puts: dict[Put, Any], answers: int, later: float) -> None:
@@ -120,9 +118,9 @@ class StoreAndDictThroughCrashes(StoreAndDict):
             if is_step:
                 times[key] = self.run(self.store.get_step(*key)).created_at
             else:
-                self.streams[key] = copy.deepcopy(value)
+                self.record("stream", key, value)
         for key in sorted(times, key=times.__getitem__):
-            self.record_step(key, survivors[key[0].removeprefix(self.prefix), key[1], True])
+            self.record("step", key, survivors[key[0].removeprefix(self.prefix), key[1], True])
         super().teardown()
 
 
