@@ -87,7 +87,8 @@ def test_every_protocol_is_told(value: Any, protocol: int) -> None:
         (Keyworded(), "'two': 2"),
         (decimal.Decimal("1.5"), "decimal.Decimal('1.5')"),
         (collections.OrderedDict(a=1), "'a': 1"),
-        (PurePosixPath("a/b"), "'a', 'b'"),
+        # Python 3.13 pickles it as one text, earlier ones as its parts.
+        (PurePosixPath("a/b"), "PurePosixPath('a"),
         (dt.timedelta(days=1), "datetime.timedelta(1, 0, 0)"),
         (ValueError("no"), "ValueError('no')"),
         (bytearray(b"abc"), "abc"),
