@@ -54,7 +54,8 @@ async def export_bundle(
         DecodeError: A row is damaged so that no store would take it.
         StoreError: The store cannot be read.
     """
-    if not isinstance(store, OperableJournalStore):
+    # By what is used, since isinstance does not see through a wrapper's __getattr__ from Python 3.12 on.
+    if not (callable(getattr(store, "sessions", None)) and callable(getattr(store, "records", None))):
         raise ConfigurationError(f"a {type(store).__name__} has no sessions to export", "pass an OperableJournalStore")
     target = check_path(path)
     file = NewFile(target)
