@@ -4,17 +4,61 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, cast
+from typing import Final, Self, cast
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.keys import check_key
-from jeeves_journal.records import StoredRecord
+from jeeves_journal.records import SessionSummary, StoredRecord
 
 ORDERS: Final = ("id", "recent")
 
 # More rows than any journal has, and one more is still a number that every database takes.
 _MOST: Final = 2**62
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionsQuery:
+    """Asks for a page of sessions; ages in seconds."""
+
+    prefix: str
+    is_recent_first: bool
+    newer_than: float | None
+    older_than: float | None
+    after: str | SessionSummary | None
+    limit: int
+
+    @classmethod
+    def of(
+        cls,
+        prefix: object,
+        *,
+        order: object,
+        newer_than: object,
+        older_than: object,
+        after: object,
+        limit: object,
+    ) -> Self:
+        """Return what the arguments of ``OperableJournalStore.sessions`` ask for.
+
+        Raises:
+            ConfigurationError: One of them cannot be used.
+            InvalidKeyError: ``after`` is an id that no store accepts.
+        """
+        return cls(
+            prefix="" if prefix is None else check_prefix("prefix", prefix),
+            is_recent_first=check_order(order) == "recent",
+            newer_than=None if newer_than is None else check_age("newer_than", newer_than),
+            older_than=None if older_than is None else check_age("older_than", older_than),
+            after=after if after is None or isinstance(after, SessionSummary) else check_key("after", after),
+            limit=check_count("limit", limit),
+        )
+
+
+def recent_first(session: SessionSummary) -> tuple[float, str]:
+    """Return by what sessions are sorted, the most recent first; at the same time, by their ids."""
+    return -session.last_recorded, session.id
 
 
 def check_age(name: str, age: object) -> float:

@@ -9,20 +9,21 @@ from math import inf
 from typing import Literal
 
 from jeeves_journal.arguments import (
+    SessionsQuery,
     check_age,
     check_count,
-    check_order,
-    check_prefix,
     check_prefixes,
     check_records,
+    recent_first,
 )
 from jeeves_journal.codecs import Place, RecordCodec
 from jeeves_journal.codecs.describing import described
-from jeeves_journal.errors import AlreadyRecordedError, NotRecordedError, StoreClosedError
+from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.records import Finding, KindUsage, Pruned, SessionSummary, StepSummary, StoredRecord, Usage
 from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.stores.memory_records import Kind, MemoryRecords, place_of
+from jeeves_journal.stores.refusals import has_other_records, no_session, no_step, target_has_records
 from jeeves_journal.tracebacks import without_locals
 
 
@@ -47,19 +48,16 @@ class OperatedMemoryStore:
         after: str | SessionSummary | None = None,
         limit: int = 100,
     ) -> list[SessionSummary]:
-        prefix = "" if prefix is None else check_prefix("prefix", prefix)
-        is_recent_first = check_order(order) == "recent"
-        newest_age = None if newer_than is None else check_age("newer_than", newer_than)
-        oldest_age = None if older_than is None else check_age("older_than", older_than)
-        after = after if after is None or isinstance(after, SessionSummary) else check_key("after", after)
-        limit = check_count("limit", limit)
+        query = SessionsQuery.of(
+            prefix, order=order, newer_than=newer_than, older_than=older_than, after=after, limit=limit
+        )
         self._check_open()
         now = timestamp()
-        earliest = -inf if newest_age is None else now - newest_age
-        latest = inf if oldest_age is None else now - oldest_age
-        ids = [each for each in self._records.session_ids() if each.startswith(prefix)]
-        listed = self._most_recent_first(ids, after) if is_recent_first else self._by_id(ids, after)
-        return list(islice((each for each in listed if earliest <= each.last_recorded <= latest), limit))
+        earliest = -inf if query.newer_than is None else now - query.newer_than
+        latest = inf if query.older_than is None else now - query.older_than
+        ids = [each for each in self._records.session_ids() if each.startswith(query.prefix)]
+        listed = (self._most_recent_first if query.is_recent_first else self._by_id)(ids, query.after)
+        return list(islice((each for each in listed if earliest <= each.last_recorded <= latest), query.limit))
 
     @without_locals
     async def steps(self, session_id: str) -> list[StepSummary]:
@@ -97,13 +95,12 @@ class OperatedMemoryStore:
         self._check_open(source, before)
         records = self._records.of_session(source)
         if not records:
-            raise _no_session(source)
+            raise no_session(source)
         if before is not None:
             until = self._time_of(source, before)
             records = [record for record in records if record.created_at < until]
         if self._records.of_session(target):
-            remedy = "fork into another session, or delete this one first"
-            raise AlreadyRecordedError("the session to fork into has records", remedy, target)
+            raise target_has_records(target)
         # All of them before the first is put: one that cannot be sealed anew leaves nothing behind.
         for record in [self._copied(record, target) for record in records]:
             self._records.put(record)
@@ -149,8 +146,7 @@ class OperatedMemoryStore:
         self._check_open(session_id)
         recorded = self._records.of_session(session_id)
         if recorded and set(recorded) != set(wanted):
-            remedy = "delete it first, or leave it out"
-            raise AlreadyRecordedError("the session is there with other records", remedy, session_id)
+            raise has_other_records(session_id)
         if recorded:
             return False
         for record in wanted:
@@ -164,16 +160,15 @@ class OperatedMemoryStore:
     def _most_recent_first(self, ids: list[str], after: str | SessionSummary | None) -> Iterable[SessionSummary]:
         if isinstance(after, str):
             if after not in self._records:
-                raise _no_session(after)
+                raise no_session(after)
             after = self._records.summary(after)
-        listed = sorted(map(self._records.summary, ids), key=_recent_first)
-        return listed if after is None else [each for each in listed if _recent_first(each) > _recent_first(after)]
+        listed = sorted(map(self._records.summary, ids), key=recent_first)
+        return listed if after is None else [each for each in listed if recent_first(each) > recent_first(after)]
 
     def _time_of(self, session_id: str, step_name: str) -> float:
         named = self._records.named(session_id, step_name)
         if not named:
-            remedy = "see what the session recorded by steps()"
-            raise NotRecordedError("the session has no such step", remedy, session_id, step_name)
+            raise no_step(session_id, step_name)
         return min(record.created_at for record in named)
 
     def _copied(self, record: StoredRecord, session_id: str) -> StoredRecord:
@@ -224,14 +219,6 @@ class _Reading(AsyncIterator[StoredRecord]):
         for record in self._left:
             return record
         raise StopAsyncIteration
-
-
-def _no_session(session_id: str) -> NotRecordedError:
-    return NotRecordedError("there is no such session", "see which there are by sessions()", session_id)
-
-
-def _recent_first(session: SessionSummary) -> tuple[float, str]:
-    return -session.last_recorded, session.id
 
 
 def _step_summary(record: StoredRecord) -> StepSummary:

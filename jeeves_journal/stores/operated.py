@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Literal
 
-from jeeves_journal.arguments import check_age, check_count, check_order, check_prefix, check_prefixes
+from jeeves_journal.arguments import SessionsQuery, check_age, check_count, check_prefixes
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.records import Finding, Pruned, SessionSummary, StepSummary, StoredRecord, Usage
 from jeeves_journal.stores.dialects import Key
@@ -30,13 +30,8 @@ class OperatedStore(StoreLifetime):
         after: str | SessionSummary | None = None,
         limit: int = 100,
     ) -> list[SessionSummary]:
-        query = listing.SessionsQuery(
-            prefix=None if prefix is None else check_prefix("prefix", prefix),
-            is_recent_first=check_order(order) == "recent",
-            newer_than=None if newer_than is None else check_age("newer_than", newer_than),
-            older_than=None if older_than is None else check_age("older_than", older_than),
-            after=after if after is None or isinstance(after, SessionSummary) else check_key("after", after),
-            limit=check_count("limit", limit),
+        query = SessionsQuery.of(
+            prefix, order=order, newer_than=newer_than, older_than=older_than, after=after, limit=limit
         )
         return await self._operate(listing.sessions, query)
 

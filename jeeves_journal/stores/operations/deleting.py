@@ -12,11 +12,11 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.errors import NotRecordedError
 from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.reading import time_of
 from jeeves_journal.stores.operations.transactions import in_one_transaction
+from jeeves_journal.stores.refusals import no_step
 from jeeves_journal.stores.statements import KINDS, TABLES
 
 _Which: TypeAlias = Callable[[Table], ColumnElement[bool]]
@@ -72,9 +72,7 @@ async def recorded_at(connection: AsyncConnection, session_id: str, step_name: s
         for created_at in await connection.scalars(wanted.with_for_update() if lock else wanted):
             times.append(time_of(created_at, session_id, step_name))
     if not times:
-        raise NotRecordedError(
-            "nothing is recorded of this step", "see steps() for those that are", session_id, step_name
-        )
+        raise no_step(session_id, step_name)
     return min(times)
 
 

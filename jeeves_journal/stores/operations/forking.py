@@ -6,7 +6,6 @@ where keys are wanted: to fork makes nothing more trusted than it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -17,11 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from jeeves_journal.codecs import Place, RecordCodec
 from jeeves_journal.codecs.footer import FOOTER_BYTES, MAGIC, SEAL_FROM_END
 from jeeves_journal.codecs.sealing import UNSEALED
-from jeeves_journal.errors import AlreadyRecordedError, NotRecordedError
 from jeeves_journal.stores.dialects import Database, Kind
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.deleting import recorded_at
+from jeeves_journal.stores.operations.parts import in_parts
+from jeeves_journal.stores.operations.reading import count_of
 from jeeves_journal.stores.operations.transactions import in_one_transaction
+from jeeves_journal.stores.refusals import no_session, target_has_records
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES
 
 # Bytes of sealed records that are held at once.
@@ -51,36 +52,23 @@ async def fork_session(lanes: Lanes, database: Database, codec: RecordCodec, for
     async def work(connection: AsyncConnection) -> int:
         # Or two could fork onto it at once.
         await database.lock_session(connection, target)
-        if not await _count(connection, source):
-            raise NotRecordedError("nothing is recorded of this session", "see sessions() for those that are", source)
+        if not await count_of(connection, source):
+            raise no_session(source)
         end = None if fork.before is None else await recorded_at(connection, source, fork.before)
-        if await _count(connection, target):
-            raise _already_recorded(target)
+        if await count_of(connection, target):
+            raise target_has_records(target)
         try:
             copied = sum(await database.together(connection, [_copy(kind, source, target, end) for kind in KINDS]))
         except ConstraintError as error:
-            raise _already_recorded(target) from error
+            raise target_has_records(target) from error
         for kind in KINDS:
             await _seal_anew(connection, codec, kind, source, target)
         # What was put there meanwhile, by somebody who knows of no lock.
-        if await _count(connection, target) != copied:
-            raise _already_recorded(target)
+        if await count_of(connection, target) != copied:
+            raise target_has_records(target)
         return copied
 
     return await in_one_transaction(lanes, database, work)
-
-
-def _already_recorded(target: str) -> AlreadyRecordedError:
-    what = "a session that has records cannot be forked onto"
-    return AlreadyRecordedError(what, "choose another id, or delete that session", target)
-
-
-async def _count(connection: AsyncConnection, session_id: str) -> int:
-    counts = [
-        select(func.count()).select_from(TABLES[kind]).where(TABLES[kind].c.session_id == session_id).scalar_subquery()
-        for kind in KINDS
-    ]
-    return sum((await connection.execute(select(*counts))).one())
 
 
 def _copy(kind: Kind, source: str, target: str, end: float | None) -> Insert:
@@ -100,7 +88,9 @@ async def _seal_anew(connection: AsyncConnection, codec: RecordCodec, kind: Kind
     columns, payload = TABLES[kind].c, PAYLOADS[kind]
     of_target = columns.session_id == target
     sealed = select(columns.step_name, func.length(columns[payload])).where(of_target, _is_sealed(columns[payload]))
-    for names in _in_parts([_Sealed(*row) for row in await connection.execute(sealed)]):
+    rows = [_Sealed(*row) for row in await connection.execute(sealed)]
+    for part in in_parts(rows, lambda row: row.size, most=_MOST_NAMES, most_bytes=_MOST_BYTES):
+        names = [row.step_name for row in part]
         of_part = select(columns.step_name, columns[payload], columns.created_at)
         of_part = of_part.where(of_target, columns.step_name.in_(names))
         resealed = list[dict[str, object]]()
@@ -117,15 +107,3 @@ def _is_sealed(payload: ColumnElement[bytes]) -> ColumnElement[bool]:
     magic = func.substr(payload, size - (len(MAGIC) - 1), type_=LargeBinary())
     seal = func.substr(payload, size - (SEAL_FROM_END - 1), 1, type_=LargeBinary())
     return (size >= FOOTER_BYTES) & (magic == MAGIC) & (seal != bytes([UNSEALED]))
-
-
-def _in_parts(sealed: list[_Sealed]) -> Iterator[list[str]]:
-    part, size = list[str](), 0
-    for row in sealed:
-        if part and (len(part) == _MOST_NAMES or size + row.size > _MOST_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(row.step_name)
-        size += row.size
-    if part:
-        yield part

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import Executable, LargeBinary, cast, func, select
 
+from jeeves_journal.arguments import SessionsQuery
 from jeeves_journal.codecs.describing import DESCRIBING_BYTES, described
 from jeeves_journal.errors import NotRecordedError
 from jeeves_journal.records import SessionSummary, StepSummary
+from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.finding import LATEST, Finder, IdRange
@@ -18,21 +18,9 @@ from jeeves_journal.stores.operations.paging import Mark, Wanted, page_of
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
 
 
-@dataclass(frozen=True, kw_only=True)
-class SessionsQuery:
-    """Asks for a page of sessions; ages in seconds."""
-
-    prefix: str | None
-    is_recent_first: bool
-    newer_than: float | None
-    older_than: float | None
-    after: str | SessionSummary | None
-    limit: int
-
-
 async def sessions(lanes: Lanes, database: Database, query: SessionsQuery) -> list[SessionSummary]:
     """Return one page of the sessions; see ``OperableJournalStore``."""
-    return await lanes.attempt(partial(_page, database, query, time.time()))
+    return await lanes.attempt(partial(_page, database, query, timestamp()))
 
 
 async def steps(lanes: Lanes, database: Database, session_id: str) -> list[StepSummary]:
@@ -45,7 +33,7 @@ async def _page(database: Database, query: SessionsQuery, now: float) -> list[Se
         finder = Finder(connection, database)
         after = query.after.id if isinstance(query.after, SessionSummary) else query.after
         wanted = Wanted(
-            ids=IdRange(query.prefix or "", None if query.is_recent_first else after),
+            ids=IdRange(query.prefix, None if query.is_recent_first else after),
             oldest=-LATEST if query.newer_than is None else now - query.newer_than,
             newest=LATEST if query.older_than is None else now - query.older_than,
             mark=await _mark(finder, query.after) if query.is_recent_first else None,

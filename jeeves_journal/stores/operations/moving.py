@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
@@ -27,7 +26,8 @@ from jeeves_journal.records import StoredRecord
 from jeeves_journal.stores.dialects import Database, Key
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.models import KEY_TYPE
-from jeeves_journal.stores.operations.reading import time_of
+from jeeves_journal.stores.operations.parts import in_parts
+from jeeves_journal.stores.operations.reading import stored_record, time_of
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
 
 # Each listing sorts all of a session anew, so that a large one is better listed in few.
@@ -46,7 +46,7 @@ class _Listed(NamedTuple):
     size: int
 
 
-Sized = TypeVar("Sized", _Listed, StoredRecord)
+Sized = TypeVar("Sized")
 
 
 class Walk:
@@ -71,7 +71,7 @@ async def page(lanes: Lanes, database: Database, walk: Walk) -> list[StoredRecor
             return []
         listed = await lanes.attempt(partial(_list, database, walk.session_id, walk.after))
         walk.after, walk.is_listed = listed[-1] if listed else None, len(listed) < _MOST_LISTED
-        walk.parts = in_parts(listed)
+        walk.parts = part_by_part(listed, lambda each: each.size)
 
 
 async def _list(database: Database, session_id: str, after: _Listed | None) -> list[_Listed]:
@@ -116,31 +116,13 @@ async def _read(lanes: Lanes, session_id: str, part: list[_Listed]) -> list[Stor
     keys = [Key(each.kind, session_id, each.step_name) for each in part]
     records = await asyncio.gather(*(lanes.reads.submit(key) for key in keys))
     found = list[StoredRecord]()
-    for listed, record in zip(part, records, strict=True):
+    for listed, key, record in zip(part, keys, records, strict=True):
         # One that was put again meanwhile has another place in the order, where it may come a second time.
-        if record is None or float(record[1]) != listed.created_at:
-            continue
-        data = record[0]
-        if not isinstance(data, bytes | bytearray | memoryview):
-            what = f"the record holds no bytes but {type(data).__name__}"
-            raise DecodeError(what, REMEDY_DAMAGED, session_id, listed.step_name)
-        found.append(
-            StoredRecord(
-                listed.kind, session_id, listed.step_name, bytes(typing.cast("bytes", data)), listed.created_at
-            )
-        )
+        if record is not None and float(record[1]) == listed.created_at:
+            found.append(stored_record(key, *record))
     return found
 
 
-def in_parts(records: Iterable[Sized]) -> Iterator[list[Sized]]:
+def part_by_part(records: Iterable[Sized], size_of: Callable[[Sized], int]) -> Iterator[list[Sized]]:
     """Divide records into those that go over the wire at once."""
-    part, size = list[Sized](), 0
-    for record in records:
-        more = len(record.data) if isinstance(record, StoredRecord) else record.size
-        if part and (len(part) == _MOST_AT_ONCE or size + more > _MOST_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(record)
-        size += more
-    if part:
-        yield part
+    return in_parts(records, size_of, most=_MOST_AT_ONCE, most_bytes=_MOST_BYTES)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from math import inf, nextafter
 from typing import Final, NamedTuple
 
+from jeeves_journal.arguments import recent_first
 from jeeves_journal.records import SessionSummary
 from jeeves_journal.stores.operations.finding import LATEST, MOST_IDS, Finder, IdRange
 
@@ -52,11 +53,6 @@ class Wanted:
         if not (self.is_any_time or self.oldest <= session.last_recorded <= self.newest):
             return False
         return self.mark is None or recent_first(session) > (-self.mark.last_recorded, self.mark.session_id)
-
-
-def recent_first(session: SessionSummary) -> tuple[float, str]:
-    """Return by what sessions are sorted, the most recent first; at the same time, by their ids."""
-    return -session.last_recorded, session.id
 
 
 async def page_of(finder: Finder, wanted: Wanted, *, is_recent_first: bool) -> list[SessionSummary]:

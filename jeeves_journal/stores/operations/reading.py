@@ -6,13 +6,14 @@ import math
 from decimal import Decimal
 from typing import Any, TypeGuard, cast
 
-from sqlalchemy import ColumnElement, Text, literal
+from sqlalchemy import ColumnElement, Text, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
-from jeeves_journal.codecs.sealing import seconds
 from jeeves_journal.errors import DecodeError
 from jeeves_journal.records import StoredRecord
 from jeeves_journal.stores.dialects import Key
+from jeeves_journal.stores.statements import KINDS, TABLES
 
 
 def stored_record(key: Key, data: object, created_at: object) -> StoredRecord:
@@ -21,10 +22,10 @@ def stored_record(key: Key, data: object, created_at: object) -> StoredRecord:
     Raises:
         DecodeError: It has no bytes, or no time.
     """
-    recorded_at = seconds(created_at)
-    if not isinstance(data, bytes | bytearray | memoryview) or recorded_at is None:
-        raise DecodeError("the row holds no record", REMEDY_DAMAGED, *key[1:])
-    return StoredRecord(*key, bytes(cast("bytes", data)), recorded_at)
+    if not isinstance(data, bytes | bytearray | memoryview):
+        what = f"the record holds no bytes but {type(data).__name__}"
+        raise DecodeError(what, REMEDY_DAMAGED, *key[1:])
+    return StoredRecord(*key, bytes(cast("bytes", data)), time_of(created_at, *key[1:]))
 
 
 def time_of(created_at: object, session_id: str, step_name: str) -> float:
@@ -36,6 +37,15 @@ def time_of(created_at: object, session_id: str, step_name: str) -> float:
     if not isinstance(created_at, float | int | Decimal) or not math.isfinite(created_at):
         raise DecodeError("the record's time is no number", REMEDY_DAMAGED, session_id, step_name)
     return float(created_at)
+
+
+async def count_of(connection: AsyncConnection, session_id: str) -> int:
+    """Return how many records a session has."""
+    counts = [
+        select(func.count()).select_from(TABLES[kind]).where(TABLES[kind].c.session_id == session_id).scalar_subquery()
+        for kind in KINDS
+    ]
+    return sum((await connection.execute(select(*counts))).one())
 
 
 def is_text(key: object) -> TypeGuard[str]:

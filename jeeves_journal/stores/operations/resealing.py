@@ -21,6 +21,7 @@ from jeeves_journal.errors import DecodeError
 from jeeves_journal.records import Resealed
 from jeeves_journal.stores.dialects import Database, Key, Stored
 from jeeves_journal.stores.lanes import Lanes
+from jeeves_journal.stores.operations.parts import in_parts
 from jeeves_journal.stores.operations.reading import is_text, sent
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
 
@@ -54,7 +55,8 @@ async def reseal(lanes: Lanes, database: Database, resealer: Resealer) -> AsyncG
     for kind in KINDS:
         last: _Listed | None = None
         while page := await lanes.attempt(partial(_listed, database, kind, last)):
-            for part in _in_parts([row for row in page if not resealer.is_current(row.footer)]):
+            outdated = [row for row in page if not resealer.is_current(row.footer)]
+            for part in in_parts(outdated, lambda row: row.size or 0, most=_MOST_REWRITTEN, most_bytes=_MOST_BYTES):
                 rewritten = await _made_anew(lanes, resealer, kind, part)
                 resealed += await lanes.attempt(partial(_write, database, rewritten))
             last = page[-1]
@@ -78,19 +80,6 @@ def _listing(kind: Kind, last: _Listed | None) -> Executable:
         place = tuple_(sent(last.session_id), sent(last.step_name))
         statement = statement.where(tuple_(columns.session_id, columns.step_name) > place)
     return statement.order_by(columns.session_id, columns.step_name).limit(_MOST_LISTED)
-
-
-def _in_parts(rows: list[_Listed]) -> Iterator[list[_Listed]]:
-    part, size = list[_Listed](), 0
-    for row in rows:
-        more = row.size or 0
-        if part and (len(part) == _MOST_REWRITTEN or size + more > _MOST_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(row)
-        size += more
-    if part:
-        yield part
 
 
 async def _made_anew(lanes: Lanes, resealer: Resealer, kind: Kind, rows: list[_Listed]) -> list[_Rewritten]:

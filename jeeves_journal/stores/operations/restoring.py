@@ -14,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import NullType
 
 from jeeves_journal.arguments import each_record
-from jeeves_journal.errors import AlreadyRecordedError
 from jeeves_journal.records import StoredRecord
 from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.lanes import Lanes
-from jeeves_journal.stores.operations.moving import in_parts
+from jeeves_journal.stores.operations.moving import part_by_part
+from jeeves_journal.stores.operations.reading import count_of
+from jeeves_journal.stores.refusals import has_other_records
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
 
 
@@ -64,12 +65,11 @@ class Restoring:
     async def _try(self, database: Database) -> bool:
         async with database.operating() as connection:
             await database.lock_session(connection, self._session_id)
-            count = sum([await self._count(connection, kind) for kind in KINDS])
+            count = await count_of(connection, self._session_id)
             if count == 0:
                 return await self._insert(connection, database.settings.timeout)
             if not await self._are_there(connection, count, database.settings.timeout):
-                what, remedy = "the session is there already, with other records", "delete it, or leave it as it is"
-                raise AlreadyRecordedError(what, remedy, self._session_id)
+                raise has_other_records(self._session_id)
             # A commit whose answer was lost has recorded them.
             return self._was_sent
 
@@ -92,11 +92,6 @@ class Restoring:
                     await connection.execute(insert(TABLES[kind]), values)
         self._was_sent = has_any
         return has_any
-
-    async def _count(self, connection: AsyncConnection, kind: Kind) -> int:
-        table = TABLES[kind]
-        counting = select(func.count()).select_from(table).where(table.c.session_id == self._session_id)
-        return int((await connection.execute(counting)).scalar_one())
 
     async def _are_there(self, connection: AsyncConnection, count: int, seconds: float) -> bool:
         for part in self._parts():
@@ -125,7 +120,7 @@ class Restoring:
         return True
 
     def _parts(self) -> Iterator[list[StoredRecord]]:
-        return in_parts(each_record(self._session_id, self._records))
+        return part_by_part(each_record(self._session_id, self._records), lambda record: len(record.data))
 
 
 def _by_kind(records: list[StoredRecord]) -> Iterator[tuple[Kind, list[StoredRecord]]]:
