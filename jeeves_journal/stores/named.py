@@ -12,7 +12,7 @@ from jeeves_journal.stores.sql import SQLAlchemyJournalStore
 from jeeves_journal.tracebacks import without_locals
 
 if TYPE_CHECKING:
-    from jeeves_journal.stores.dialects.postgres_pool import Pool
+    from jeeves_journal.stores.dialects.postgres.pool import Pool
 
 
 class SqliteJournalStore(SQLAlchemyJournalStore):
@@ -80,6 +80,6 @@ class PostgresJournalStore(SQLAlchemyJournalStore):
     @staticmethod
     def schema_sql() -> list[str]:
         """Return DDL that makes the two tables where they are missing. It may run at every start of every process."""
-        from jeeves_journal.stores.dialects.postgres_upgrades import rerunnable_ddl
+        from jeeves_journal.stores.dialects.postgres.upgrades import rerunnable_ddl
 
         return rerunnable_ddl()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from jeeves_journal import Keyring, migrations
-from jeeves_journal.stores.dialects.postgres_examined import clock_finding
-from jeeves_journal.stores.dialects.sqlite_examined import version_finding
+from jeeves_journal.stores.dialects.postgres.examined import clock_finding
+from jeeves_journal.stores.dialects.sqlite.examined import version_finding
 from tests.cli.commands import Ended, run, succeed_in_json
 from tests.cli.records import session_ids
 

@@ -12,7 +12,7 @@ import pytest
 
 from jeeves_journal import JournalStore
 from jeeves_journal.stores.dialects.database import Key
-from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
+from jeeves_journal.stores.dialects.sqlite.quick import QuickReader
 
 READ = "SELECT value, created_at FROM journal_steps WHERE session_id = ? AND step_name = ?"
 SLOW = f"""

@@ -13,7 +13,7 @@ import aiosqlite
 import pytest
 
 from jeeves_journal import StoreClosedError
-from jeeves_journal.stores.dialects.sqlite_thread import connect_driver, on_thread
+from jeeves_journal.stores.dialects.sqlite.thread import connect_driver, on_thread
 from tests.stores.processes import printed_by
 
 

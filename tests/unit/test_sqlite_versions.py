@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jeeves_journal.stores.dialects.sqlite_file_systems import network_file_system
-from jeeves_journal.stores.dialects.sqlite_versions import has_wal_reset_bug
+from jeeves_journal.stores.dialects.sqlite.file_systems import network_file_system
+from jeeves_journal.stores.dialects.sqlite.versions import has_wal_reset_bug
 from tests.stores.processes import run_python
 
 TWO_STORES = """

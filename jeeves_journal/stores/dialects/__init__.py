@@ -18,7 +18,7 @@ from jeeves_journal.stores.dialects.database import (
     Stored,
     driver_error,
 )
-from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
+from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
 from jeeves_journal.stores.dialects.urls import Target, parse_dsn, parse_url
 from jeeves_journal.stores.statements import Kind
 
@@ -73,7 +73,7 @@ def database_for_path(path: Path, options: StoreOptions) -> Database:
         ConfigurationError: The folders cannot be made, or an option cannot be used.
     """
     database = _sqlite(str(path), read_settings(options))
-    from jeeves_journal.stores.dialects.sqlite_file import prepare_folders
+    from jeeves_journal.stores.dialects.sqlite.file import prepare_folders
 
     if str(path) != ":memory:":
         prepare_folders(path)
@@ -88,11 +88,11 @@ def database_for_engine(engine: AsyncEngine, options: StoreOptions) -> Database:
     """
     driver = getattr(getattr(engine, "dialect", None), "driver", None)
     if driver == "aiosqlite":
-        from jeeves_journal.stores.dialects.sqlite_borrowed import BorrowedSqlite
+        from jeeves_journal.stores.dialects.sqlite.borrowed import BorrowedSqlite
 
         return BorrowedSqlite(engine, read_settings(options))
     if driver == "asyncpg":
-        from jeeves_journal.stores.dialects.postgres_borrowed import BorrowedPostgres
+        from jeeves_journal.stores.dialects.postgres.borrowed import BorrowedPostgres
 
         return BorrowedPostgres(engine, read_settings(options, accepted=_BORROWED_POSTGRES_OPTIONS))
     what = f"a {type(engine).__name__} with driver {driver!r} cannot be used"
@@ -107,7 +107,7 @@ def database_for_pool(pool: object, options: StoreOptions, *, close_pool: bool) 
     """
     if not (callable(getattr(pool, "acquire", None)) and callable(getattr(pool, "is_closing", None))):
         raise ConfigurationError(f"a {type(pool).__name__} is not an asyncpg.Pool", "pass what create_pool returns")
-    from jeeves_journal.stores.dialects.postgres_pool import Pool, PooledPostgres
+    from jeeves_journal.stores.dialects.postgres.pool import Pool, PooledPostgres
 
     settings = read_settings(options, accepted=_BORROWED_POSTGRES_OPTIONS)
     return PooledPostgres(cast("Pool", pool), settings, close_pool=close_pool)
@@ -121,7 +121,7 @@ def _database(target: Target) -> Database:
 
 def _sqlite(path: str, settings: Settings) -> Database:
     _require("aiosqlite")
-    from jeeves_journal.stores.dialects.sqlite_own import SqliteFile, SqliteMemory
+    from jeeves_journal.stores.dialects.sqlite.own import SqliteFile, SqliteMemory
 
     if path in ("", ":memory:"):
         return SqliteMemory(settings)
@@ -132,7 +132,7 @@ def _sqlite(path: str, settings: Settings) -> Database:
 
 def _postgres(url: PostgresURL, settings: Settings) -> Database:
     _require("asyncpg")
-    from jeeves_journal.stores.dialects.postgres_own import OwnPostgres
+    from jeeves_journal.stores.dialects.postgres.own import OwnPostgres
 
     return OwnPostgres(url, settings)
 

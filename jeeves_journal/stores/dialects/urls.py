@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import POSTGRES_OPTIONS, Settings, StoreOptions, read_settings
-from jeeves_journal.stores.dialects.postgres_dsn import PostgresURL
+from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
 
 _ACCEPTED: Final = "memory://, sqlite:///path, sqlite+aiosqlite:///:memory:, postgresql:// or postgres://"
 _DIALECTS: Final = {

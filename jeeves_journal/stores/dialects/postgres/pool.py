@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections
-from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, terminated
+from jeeves_journal.stores.dialects.postgres.database import Driver, PostgresDatabase, terminated
 
 
 class Pool(Protocol):

@@ -36,11 +36,11 @@ from jeeves_journal.stores.dialects.database import (
     Stored,
     driver_error,
 )
-from jeeves_journal.stores.dialects.sqlite_cancelled import left_open
-from jeeves_journal.stores.dialects.sqlite_errors import SharedTransactionError, explain, is_busy
-from jeeves_journal.stores.dialects.sqlite_estimates import estimated_size
-from jeeves_journal.stores.dialects.sqlite_examined import examine
-from jeeves_journal.stores.dialects.sqlite_thread import on_thread
+from jeeves_journal.stores.dialects.sqlite.cancelled import left_open
+from jeeves_journal.stores.dialects.sqlite.errors import SharedTransactionError, explain, is_busy
+from jeeves_journal.stores.dialects.sqlite.estimates import estimated_size
+from jeeves_journal.stores.dialects.sqlite.examined import examine
+from jeeves_journal.stores.dialects.sqlite.thread import on_thread
 from jeeves_journal.stores.statements import (
     KINDS,
     PAYLOADS,

@@ -30,16 +30,16 @@ from jeeves_journal.stores.dialects.database import (
     Size,
     Stored,
 )
-from jeeves_journal.stores.dialects.postgres_errors import (
+from jeeves_journal.stores.dialects.postgres.errors import (
     explain,
     is_connection_loss,
     is_passing,
     is_refused_write,
 )
-from jeeves_journal.stores.dialects.postgres_examined import examine
-from jeeves_journal.stores.dialects.postgres_looking import SNAPSHOT, estimated_size, have_keys_by_bytes
-from jeeves_journal.stores.dialects.postgres_transactions import change_together, lock_session, was_committed, xid
-from jeeves_journal.stores.dialects.postgres_upgrades import session_lock, transaction_lock
+from jeeves_journal.stores.dialects.postgres.examined import examine
+from jeeves_journal.stores.dialects.postgres.looking import SNAPSHOT, estimated_size, have_keys_by_bytes
+from jeeves_journal.stores.dialects.postgres.transactions import change_together, lock_session, was_committed, xid
+from jeeves_journal.stores.dialects.postgres.upgrades import session_lock, transaction_lock
 from jeeves_journal.stores.statements import (
     KINDS,
     MANY_KEYS,

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
-from jeeves_journal.stores.dialects.postgres import Driver, PostgresDatabase, terminated
+from jeeves_journal.stores.dialects.postgres.database import Driver, PostgresDatabase, terminated
 
 
 class BorrowedPostgres(PostgresDatabase):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from jeeves_journal.errors import ConfigurationError, StoreUnavailableError
-from jeeves_journal.stores.dialects.sqlite_file_systems import network_file_system
+from jeeves_journal.stores.dialects.sqlite.file_systems import network_file_system
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.records import Finding
-from jeeves_journal.stores.dialects.sqlite_versions import has_wal_reset_bug
+from jeeves_journal.stores.dialects.sqlite.versions import has_wal_reset_bug
 
 JOURNAL_MODE: Final = "journal mode"
 # https://sqlite.org/pragma.html#pragma_synchronous

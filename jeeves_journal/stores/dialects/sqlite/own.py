@@ -27,10 +27,17 @@ from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.database import MISSING_TABLES, Key, Stored, driver_error
 from jeeves_journal.stores.dialects.kept_connections import KeptConnections
-from jeeves_journal.stores.dialects.sqlite import FULL, STATEMENTS, Batches, SqliteDatabase, commit, never_terminated
-from jeeves_journal.stores.dialects.sqlite_errors import is_busy, is_unwritable
-from jeeves_journal.stores.dialects.sqlite_examined import JOURNAL_MODE
-from jeeves_journal.stores.dialects.sqlite_file import (
+from jeeves_journal.stores.dialects.sqlite.database import (
+    FULL,
+    STATEMENTS,
+    Batches,
+    SqliteDatabase,
+    commit,
+    never_terminated,
+)
+from jeeves_journal.stores.dialects.sqlite.errors import is_busy, is_unwritable
+from jeeves_journal.stores.dialects.sqlite.examined import JOURNAL_MODE
+from jeeves_journal.stores.dialects.sqlite.file import (
     OpenFiles,
     UnlockedFile,
     has_log,
@@ -38,10 +45,10 @@ from jeeves_journal.stores.dialects.sqlite_file import (
     prepare_file,
     would_leave_log,
 )
-from jeeves_journal.stores.dialects.sqlite_log import open_all_files, start_log_anew
-from jeeves_journal.stores.dialects.sqlite_quick import QuickReader
-from jeeves_journal.stores.dialects.sqlite_thread import connect_driver, end, on_thread
-from jeeves_journal.stores.dialects.sqlite_versions import warn_of_wal_reset_bug
+from jeeves_journal.stores.dialects.sqlite.log import open_all_files, start_log_anew
+from jeeves_journal.stores.dialects.sqlite.quick import QuickReader
+from jeeves_journal.stores.dialects.sqlite.thread import connect_driver, end, on_thread
+from jeeves_journal.stores.dialects.sqlite.versions import warn_of_wal_reset_bug
 
 T = TypeVar("T")
 
