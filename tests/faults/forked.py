@@ -15,7 +15,7 @@ _CONTEXT.set_forkserver_preload(
         "alembic.command",
         "jeeves_journal.factory",
         "jeeves_journal.stores.dialects.postgres.own",
-        "jeeves_journal.stores.dialects.sqlite.own",
+        "jeeves_journal.stores.dialects.sqlite.in_file",
         "jeeves_journal.stores.named",
         # Every child imports the program that its parent runs.
         "pytest",

@@ -121,7 +121,8 @@ def _database(target: Target) -> Database:
 
 def _sqlite(path: str, settings: Settings) -> Database:
     _require("aiosqlite")
-    from jeeves_journal.stores.dialects.sqlite.own import SqliteFile, SqliteMemory
+    from jeeves_journal.stores.dialects.sqlite.in_file import SqliteFile
+    from jeeves_journal.stores.dialects.sqlite.in_memory import SqliteMemory
 
     if path in ("", ":memory:"):
         return SqliteMemory(settings)

@@ -7,10 +7,10 @@ SELECT over two.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cache
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Delete, Dialect, Insert, collate
 from sqlalchemy.dialects import postgresql
@@ -30,9 +30,9 @@ from jeeves_journal.stores.dialects.database import (
     Size,
     Stored,
 )
+from jeeves_journal.stores.dialects.postgres.driver import Driver, Lease, seconds_until, transaction_on
 from jeeves_journal.stores.dialects.postgres.errors import (
     explain,
-    is_connection_loss,
     is_passing,
     is_refused_write,
 )
@@ -73,22 +73,6 @@ _WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
-
-
-class Driver(Protocol):
-    """What is used of ``asyncpg.Connection``, which ships no types."""
-
-    async def execute(self, query: str, *arguments: object) -> str: ...
-    async def fetch(self, query: str, *arguments: object) -> list[tuple[Any, ...]]: ...
-    async def fetchrow(self, query: str, *arguments: object) -> tuple[Any, ...] | None: ...
-    async def fetchval(self, query: str, *arguments: object) -> Any: ...
-    async def close(self) -> None: ...
-    def terminate(self) -> None: ...
-    def is_closed(self) -> bool: ...
-    def is_in_transaction(self) -> bool: ...
-
-
-Lease: TypeAlias = Callable[[], AbstractAsyncContextManager[Driver]]
 
 
 class PostgresDatabase(ConnectedDatabase[Driver]):
@@ -168,7 +152,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     @asynccontextmanager
     async def looking(self) -> AsyncGenerator[AsyncConnection]:
-        async with self.connections.lend_kept() as (connection, driver), _transaction_on(driver, SNAPSHOT):
+        async with self.connections.lend_kept() as (connection, driver), transaction_on(driver, SNAPSHOT):
             await self._set_up(connection)
             yield connection
 
@@ -251,13 +235,13 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     @asynccontextmanager
     async def _transaction_of_ours(self, driver: Driver, deadline: float) -> AsyncGenerator[None]:
         """Set what a write needs for one transaction only: the connection may have other users."""
-        async with _transaction_on(driver, _WRITING):
+        async with transaction_on(driver, _WRITING):
             await driver.execute(self._write_settings(seconds_until(deadline), is_local=True))
             yield
 
     def _transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
         """Surround a read: PgBouncer may hand every statement outside a transaction to another server connection."""
-        return _transaction_on(driver) if self.settings.pgbouncer else nullcontext()
+        return transaction_on(driver) if self.settings.pgbouncer else nullcontext()
 
 
 class _Compiled(NamedTuple):
@@ -273,36 +257,3 @@ def _compiled(schema: str | None) -> _Compiled:
         {kind: compile_text(read_many(kind), _DIALECT, schema, *MANY_KEYS) for kind in KINDS},
         {kind: compile_text(upsert_many(kind, postgresql.insert), _DIALECT, schema, *MANY_ROWS) for kind in KINDS},
     )
-
-
-@asynccontextmanager
-async def _transaction_on(driver: Driver, begin: str = "BEGIN") -> AsyncGenerator[None]:
-    """Surround statements by a transaction, which ends with the connection if it is interrupted.
-
-    asyncpg's own says ROLLBACK then, and waits without a bound where nobody answers.
-    """
-    await driver.execute(begin)
-    try:
-        yield
-    except Exception:
-        with suppress(Exception):
-            await driver.execute("ROLLBACK")
-        raise
-    await driver.execute("COMMIT")
-
-
-def seconds_until(deadline: float) -> float:
-    """Return how much is left until then, in the event loop's time."""
-    return deadline - asyncio.get_running_loop().time()
-
-
-def terminated(driver: Driver, error: BaseException) -> bool:
-    """Terminate a connection of no more use; return whether it was.
-
-    It was lost or interrupted in the middle of a statement, or leads to a server that takes no writes.
-    """
-    is_useless = not isinstance(error, Exception) or is_connection_loss(error) or is_refused_write(error)
-    if is_useless or driver.is_closed() or driver.is_in_transaction():
-        driver.terminate()
-        return True
-    return False

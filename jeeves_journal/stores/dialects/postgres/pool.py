@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections
-from jeeves_journal.stores.dialects.postgres.database import Driver, PostgresDatabase, terminated
+from jeeves_journal.stores.dialects.postgres.database import PostgresDatabase
+from jeeves_journal.stores.dialects.postgres.driver import Driver, terminated
 
 
 class Pool(Protocol):
