@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +13,7 @@ import pytest
 
 from jeeves_journal import JournalStore, StoreUnavailableError
 from jeeves_journal.testing.calls import recorded
-from tests.servers.postgres import PostgresServer
+from tests.servers.postgres import ExternalPostgres, PostgresServer, execute
 from tests.stores.servers import faster_than
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +39,17 @@ async def endless_upgrade(url: str) -> AsyncIterator[None]:
         await connection.close()
 
 
+def stop_upgrades_that_wait(url: str) -> list[int]:
+    """Stop the server's processes for upgrades that wait for another, once there is one, and return them."""
+    waiting: list[int] = []
+    while not waiting:
+        query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE $1"
+        waiting = [pid for (pid,) in execute(url, query, "SELECT pg_try_advisory_lock%")]
+    for each in waiting:
+        os.kill(each, signal.SIGSTOP)
+    return waiting
+
+
 async def test_an_upgrade_that_waits_for_anothers_is_given_up_in_time(postgres_url: str):
     async with JournalStore.from_url(postgres_url, timeout=1) as store:
         async with endless_upgrade(postgres_url):
@@ -54,6 +67,25 @@ async def test_a_first_call_that_waits_for_anothers_upgrade_is_given_up_in_time(
                 await store.put_step("s", "n", 1)
         await store.put_step("s", "n", 2)
         assert await recorded(store, "s", "n") == 2
+
+
+async def test_an_upgrade_whose_server_process_is_stopped_while_it_waits_leaves_no_connection_open(
+    postgres_server: PostgresServer | ExternalPostgres, postgres_url: str
+):
+    if not isinstance(postgres_server, PostgresServer):
+        pytest.skip("the processes of a server that we did not start may be anywhere")
+    async with endless_upgrade(postgres_url):
+        stopping = asyncio.ensure_future(asyncio.to_thread(stop_upgrades_that_wait, postgres_url))
+        try:
+            async with JournalStore.from_url(postgres_url, timeout=1, create_tables=True) as store:
+                # The first call's upgrade is given up while the later ones wait.
+                for _ in range(3):
+                    with pytest.raises(StoreUnavailableError):
+                        await store.put_step("s", "n", 1)
+        finally:
+            for each in await stopping:
+                os.kill(each, signal.SIGCONT)
+    # The database is dropped after the test, once nobody is connected to it.
 
 
 async def test_closing_does_not_wait_for_an_upgrade_that_never_ends(postgres_url: str):

@@ -87,6 +87,9 @@ async def session_lock(connection: AsyncConnection, patience: float) -> AsyncGen
 
 async def _let_go(connection: AsyncConnection, bounds: tuple[str, str], patience: float) -> bool:
     """Leave the connection as it was, and return whether that was possible."""
+    if connection.invalidated:
+        # The next statement would open another connection, which nobody would close.
+        return False
     try:
         async with asyncio.timeout(patience):
             await connection.rollback()
