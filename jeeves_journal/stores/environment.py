@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, MetaData, Table, inspect
+from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.schema import CreateSchema, DropTable
 
 from jeeves_journal.errors import ConfigurationError, SchemaError, StoreUnavailableError
-from jeeves_journal.stores.dialects import Database
+from jeeves_journal.stores.dialects import Database, driver_error
 from jeeves_journal.stores.dialects.database import VERSION_TABLE
 from jeeves_journal.stores.dialects.urls import Target
 from jeeves_journal.stores.models import NAMING_CONVENTION, metadata
@@ -74,11 +75,17 @@ def printed_ddl(target: Target) -> str:
 
 @contextmanager
 def alembic_errors_as_ours(database: Database) -> Generator[None]:
-    """Turn what Alembic's commands raise inside into a ``SchemaError``."""
+    """Turn what Alembic's commands raise inside into a ``SchemaError``, and let a cancellation be one."""
     from alembic.util import CommandError
 
     try:
         yield
+    except PendingRollbackError as error:
+        # Alembic commits also what was interrupted, and is refused: who cancelled it would wait for that in vain.
+        interrupted = driver_error(error)
+        if isinstance(interrupted, Exception):
+            raise
+        raise interrupted from None
     except CommandError as error:
         remedy = "name a revision that this version of jeeves-journal knows, or use the version that knows this one"
         raise SchemaError(f"{database.describe()}: {str(error).rstrip('.')}", remedy) from error

@@ -26,10 +26,11 @@ from tests.migrations.builds import (
     until,
     until_the_build_waits,
 )
+from tests.faults.proxy import proxy_before
 from tests.migrations.catalogue import schema_of
 from tests.migrations.databases import query, run_script
 from tests.servers.postgres import execute
-from tests.stores.servers import database_of
+from tests.stores.servers import database_of, faster_than
 
 pytestmark = pytest.mark.migrations
 
@@ -71,6 +72,31 @@ def test_another_upgrade_is_told_of_the_one_that_is_going_on(filled_postgres_url
             assert not upgrading.done()
             upgrading.cancel()
             await asyncio.wait([upgrading])
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("option", ["", "?pgbouncer=true"])
+def test_a_build_that_is_cancelled_says_so(filled_postgres_url: str, option: str) -> None:
+    async def run() -> bool:
+        async with old_transaction(filled_postgres_url):
+            upgrading = asyncio.create_task(init(filled_postgres_url + option))
+            await until_the_build_waits(filled_postgres_url)
+            upgrading.cancel()
+            await asyncio.wait([upgrading])
+        return upgrading.cancelled()
+
+    assert asyncio.run(run())
+
+
+def test_a_build_on_a_server_that_falls_silent_is_unavailable(filled_postgres_url: str) -> None:
+    async def run() -> None:
+        async with old_transaction(filled_postgres_url), proxy_before(filled_postgres_url) as proxy:
+            upgrading = asyncio.create_task(init(proxy.url, timeout=1))
+            await until_the_build_waits(filled_postgres_url)
+            proxy.silence()
+            with faster_than(6), pytest.raises(StoreUnavailableError, match="did not answer"):
+                await upgrading
 
     asyncio.run(run())
 
