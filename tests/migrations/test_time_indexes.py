@@ -30,7 +30,7 @@ from tests.faults.proxy import proxy_before
 from tests.migrations.catalogue import schema_of
 from tests.migrations.databases import query, run_script
 from tests.servers.postgres import execute
-from tests.stores.servers import database_of, faster_than
+from tests.stores.servers import backends, database_of, faster_than
 
 pytestmark = pytest.mark.migrations
 
@@ -97,6 +97,30 @@ def test_a_build_on_a_server_that_falls_silent_is_unavailable(filled_postgres_ur
             proxy.silence()
             with faster_than(6), pytest.raises(StoreUnavailableError, match="did not answer"):
                 await upgrading
+
+    asyncio.run(run())
+
+
+def test_who_asks_meanwhile_whether_the_server_answers_leaves_no_connection_open(filled_postgres_url: str) -> None:
+    execute(filled_postgres_url, "CREATE SCHEMA trap")
+
+    async def run() -> None:
+        async with old_transaction(filled_postgres_url) as old, proxy_before(filled_postgres_url) as proxy:
+            upgrading = asyncio.create_task(init(f"{proxy.url}?search_path=public,trap,pg_catalog"))
+            builder = await until_the_build_waits(filled_postgres_url)
+            # Every new connection fails while it is set up.
+            trap = "CREATE VIEW trap.pg_stat_activity AS SELECT 1 / 0 AS pid, now() AS backend_start"
+            await asyncio.to_thread(execute, filled_postgres_url, trap)
+            ours = {*await asyncio.to_thread(backends, filled_postgres_url)} - {builder, old.get_server_pid()}
+            for pid in ours:
+                await asyncio.to_thread(execute, filled_postgres_url, "SELECT pg_terminate_backend($1, 5000)", pid)
+            tried = proxy.opened
+            while proxy.opened < tried + 4:
+                await proxy.next_words(of_server=True)
+            # The builder's, and one that is being tried.
+            assert len(proxy.lines) <= 2
+            upgrading.cancel()
+            await asyncio.wait([upgrading])
 
     asyncio.run(run())
 

@@ -125,7 +125,7 @@ class OwnPostgres(PostgresDatabase):
         engine = create_async_engine(
             # A plan that outlives an upgrade of the tables is refused within a transaction.
             "postgresql+asyncpg://?prepared_statement_cache_size=0",
-            async_creator=self._connect_driver,
+            async_creator=self._connect_for_engine,
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
             hide_parameters=True,
@@ -135,10 +135,32 @@ class OwnPostgres(PostgresDatabase):
         keep = self.settings.pool_size
         return KeptConnections(engine, self._terminated, _end, timeout=timeout, keep=keep, most=most)
 
+    async def _connect_for_engine(self) -> Driver:
+        driver = await self._connect_driver()
+        connecting = asyncio.current_task()
+        if connecting is not None:
+            # Until SQLAlchemy has asked all that it asks of a new connection, nobody else knows of this one.
+            connecting.add_done_callback(partial(_terminate_unless_connected, driver))
+        return driver
+
     async def _connect_driver(self) -> Driver:
+        driver = await self._reach_host()
+        self._was_reached = True
+        # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
+        if not self.settings.pgbouncer:
+            try:
+                await driver.execute(self._write_settings(self.settings.timeout, is_local=False))
+                backend = await driver.fetchrow(_WHO_SERVES_US)
+            except BaseException:
+                driver.terminate()
+                raise
+            cast("_Connection", driver).backend = None if backend is None else tuple(backend)
+        return driver
+
+    async def _reach_host(self) -> Driver:
         without_cache = {"statement_cache_size": 0} if self.settings.pgbouncer else {}
         try:
-            driver = await self._hosts.connect(
+            return await self._hosts.connect(
                 self.settings.timeout, writes=self._took_writes, connection_class=_Connection, **without_cache
             )
         except (ValueError, TypeError, OverflowError) as error:
@@ -156,17 +178,6 @@ class OwnPostgres(PostgresDatabase):
                 raise
             what = f"{self.describe()}: the file cannot be read that the URL names as {unreadable[0]}"
             raise ConfigurationError(what, "correct the path, or let this process read the file") from error
-        self._was_reached = True
-        connecting = asyncio.current_task()
-        if connecting is not None:
-            # Until SQLAlchemy has asked all that it asks of a new connection, nobody else knows of this one.
-            connecting.add_done_callback(partial(_terminate_unless_connected, driver))
-        # PgBouncer refuses to carry it on the connection, so there each transaction sets it.
-        if not self.settings.pgbouncer:
-            await driver.execute(self._write_settings(self.settings.timeout, is_local=False))
-            backend = await driver.fetchrow(_WHO_SERVES_US)
-            cast("_Connection", driver).backend = None if backend is None else tuple(backend)
-        return driver
 
     def _abandon_driver(self, driver: Driver) -> None:
         transport: Any = getattr(driver, "_transport", None)

@@ -196,7 +196,9 @@ async def _watch(connect: Callable[[], Awaitable[Pinged]], patience: float, boun
                 return
             except Exception:
                 # A refusal is an answer too.
-                connection = None
+                if connection is not None:
+                    connection.terminate()
+                    connection = None
     finally:
         if connection is not None:
             connection.terminate()
