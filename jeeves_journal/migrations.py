@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 from jeeves_journal.errors import ConfigurationError, SchemaError
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.stores.dialects import Database, database_for_url
-from jeeves_journal.stores.dialects.database import MISSING_TABLES, VERSION_TABLE, SchemaState
+from jeeves_journal.stores.dialects.errors import MISSING_TABLES
+from jeeves_journal.stores.dialects.rows import SchemaState
 from jeeves_journal.stores.dialects.urls import parse_url
 from jeeves_journal.stores.environment import alembic_errors_as_ours, differences, printed_ddl, run_command
-from jeeves_journal.stores.models import metadata
+from jeeves_journal.stores.models import VERSION_TABLE, metadata
 from jeeves_journal.tracebacks import without_locals
 
 T = TypeVar("T")

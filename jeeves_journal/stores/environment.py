@@ -17,9 +17,8 @@ from sqlalchemy.schema import CreateSchema, DropTable
 
 from jeeves_journal.errors import ConfigurationError, SchemaError, StoreUnavailableError
 from jeeves_journal.stores.dialects import Database, driver_error
-from jeeves_journal.stores.dialects.database import VERSION_TABLE
 from jeeves_journal.stores.dialects.urls import Target
-from jeeves_journal.stores.models import NAMING_CONVENTION, metadata
+from jeeves_journal.stores.models import NAMING_CONVENTION, VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config

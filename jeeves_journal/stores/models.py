@@ -22,6 +22,9 @@ NAMING_CONVENTION: Final = {
     "pk": "%(table_name)s_pkey",
 }
 
+VERSION_TABLE: Final = "journal_alembic_version"
+"""Alembic's own, apart from that of an application in the same database."""
+
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 # "C" orders and compares by bytes, as SQLite does, and no upgrade of the operating system's collations can break it.

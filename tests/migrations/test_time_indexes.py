@@ -13,6 +13,7 @@ from jeeves_journal import (
     StoreUnavailableError,
     migrations,
 )
+from tests.faults.proxy import proxy_before
 from tests.migrations.builds import (
     BEFORE,
     BUILDING,
@@ -26,7 +27,6 @@ from tests.migrations.builds import (
     until,
     until_the_build_waits,
 )
-from tests.faults.proxy import proxy_before
 from tests.migrations.catalogue import schema_of
 from tests.migrations.databases import query, run_script
 from tests.servers.postgres import execute

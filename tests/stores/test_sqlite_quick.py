@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jeeves_journal import JournalStore
-from jeeves_journal.stores.dialects.database import Key
+from jeeves_journal.stores.dialects.rows import Key
 from jeeves_journal.stores.dialects.sqlite.quick import QuickReader
 
 READ = "SELECT value, created_at FROM journal_steps WHERE session_id = ? AND step_name = ?"

@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Final, cast
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import POSTGRES_OPTIONS, Settings, StoreOptions, read_settings
-from jeeves_journal.stores.dialects.database import (
-    Database,
-    Key,
-    Row,
-    SessionQuery,
-    SessionRow,
-    Size,
-    Stored,
-    driver_error,
-)
+from jeeves_journal.stores.dialects.database import Database
+from jeeves_journal.stores.dialects.errors import driver_error
 from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
+from jeeves_journal.stores.dialects.rows import Key, Row, SessionQuery, SessionRow, Size, Stored
 from jeeves_journal.stores.dialects.urls import Target, parse_dsn, parse_url
 from jeeves_journal.stores.statements import Kind
 

@@ -6,74 +6,17 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Delete, Insert
-from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.errors import JournalError, StoreError, StoreUnavailableError
+from jeeves_journal.errors import JournalError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.records import Finding
+from jeeves_journal.stores.dialects.errors import driver_error
+from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
 from jeeves_journal.stores.statements import Kind
-
-VERSION_TABLE: Final = "journal_alembic_version"
-
-MISSING_TABLES: Final = (
-    "create them with `alembic upgrade head`, `jeeves-journal db upgrade`, `await store.init_schema()` "
-    "or create_tables=True"
-)
-
-
-OTHER_TABLES: Final = "compare them with `jeeves-journal db sql`; they may belong to another application"
-
-
-class Key(NamedTuple):
-    """Names a record."""
-
-    kind: Kind
-    session_id: str
-    step_name: str
-
-
-class Row(NamedTuple):
-    """A record on its way into the database."""
-
-    kind: Kind
-    session_id: str
-    step_name: str
-    data: bytes
-    created_at: float
-
-
-class SessionQuery(NamedTuple):
-    """Asks for a session's steps in recorded order, or in any order for as many of the first as fit a byte bound."""
-
-    session_id: str
-    max_bytes: int | None
-
-
-Stored: TypeAlias = tuple[object, float]
-"""A record's bytes (whatever stands there), and when it was recorded."""
-
-SessionRow: TypeAlias = tuple[str, object, float]
-"""A step's name, its record's bytes, and when it was recorded."""
-
-
-class SchemaState(NamedTuple):
-    """What stands in the catalogue."""
-
-    has_tables: bool
-    revision: str | None
-
-
-class Size(NamedTuple):
-    """How much a table holds."""
-
-    rows: int
-    bytes: int
-    """Of the records in it."""
 
 
 class Database(ABC):
@@ -244,22 +187,3 @@ class Database(ABC):
             raise
         except Exception as error:
             raise self.translate(error) from error
-
-
-def driver_error(error: BaseException) -> BaseException:
-    """Return the error of the driver itself under SQLAlchemy's wrappings."""
-    while True:
-        inner = getattr(error, "orig", None) if isinstance(error, SQLAlchemyError) else None
-        if isinstance(error, PendingRollbackError):
-            # It hides what was under way when the connection was lost: Alembic commits after an error too.
-            inner = error.__context__
-        elif inner is None and type(error).__module__.startswith("sqlalchemy."):
-            inner = error.__cause__
-        if not isinstance(inner, BaseException):
-            return error
-        error = inner
-
-
-def unforeseen(error: BaseException) -> StoreError:
-    """Return the error for what no rule knows. It names the type only: a driver's message may quote a value."""
-    return StoreError(f"the database call failed with {type(error).__name__}", "see the error's __cause__")

@@ -6,7 +6,7 @@ from jeeves_journal.errors import SchemaError
 from jeeves_journal.migrations import HEAD, is_current, look
 from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects import Database
-from jeeves_journal.stores.dialects.database import MISSING_TABLES
+from jeeves_journal.stores.dialects.errors import MISSING_TABLES
 from jeeves_journal.stores.lanes import Lanes
 
 _UPGRADE = "run `jeeves-journal db upgrade`"

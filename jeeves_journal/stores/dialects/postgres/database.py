@@ -21,15 +21,6 @@ from jeeves_journal.errors import JournalError
 from jeeves_journal.options import Settings
 from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
-from jeeves_journal.stores.dialects.database import (
-    VERSION_TABLE,
-    Key,
-    Row,
-    SchemaState,
-    SessionRow,
-    Size,
-    Stored,
-)
 from jeeves_journal.stores.dialects.postgres.driver import Driver, Lease, seconds_until, transaction_on
 from jeeves_journal.stores.dialects.postgres.errors import (
     explain,
@@ -40,6 +31,8 @@ from jeeves_journal.stores.dialects.postgres.examined import examine
 from jeeves_journal.stores.dialects.postgres.looking import SNAPSHOT, estimated_size, have_keys_by_bytes
 from jeeves_journal.stores.dialects.postgres.transactions import change_together, lock_session, was_committed, xid
 from jeeves_journal.stores.dialects.postgres.upgrades import session_lock, transaction_lock
+from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
+from jeeves_journal.stores.models import VERSION_TABLE
 from jeeves_journal.stores.statements import (
     KINDS,
     MANY_KEYS,

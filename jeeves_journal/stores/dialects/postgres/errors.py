@@ -20,7 +20,7 @@ from jeeves_journal.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jeeves_journal.stores.dialects.database import MISSING_TABLES, OTHER_TABLES, unforeseen
+from jeeves_journal.stores.dialects.errors import MISSING_TABLES, OTHER_TABLES, unforeseen
 
 _AGAIN: Final = "try again"
 _PRIVILEGE: Final = "grant the user what it needs, or name another user"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Table, func, literal_column, select, tablesample, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.stores.dialects.database import Size
+from jeeves_journal.stores.dialects.rows import Size
 
 # So that what several statements read belongs together. They read the ends of indexes, and stop when they have enough.
 # A planner that has no statistics of a table yet takes a part for most of it or for next to nothing: it would read and

@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections
-from jeeves_journal.stores.dialects.database import Row
 from jeeves_journal.stores.dialects.kept_connections import KeptConnections
 from jeeves_journal.stores.dialects.postgres.database import PostgresDatabase
 from jeeves_journal.stores.dialects.postgres.driver import Driver, Lease, seconds_until, terminated
 from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
 from jeeves_journal.stores.dialects.postgres.hosts import Hosts
 from jeeves_journal.stores.dialects.postgres.upgrades import while_answering
+from jeeves_journal.stores.dialects.rows import Row
 
 # The share of the timeout that a statement has to have left. More than the server takes of it.
 _PUNCTUAL_SHARE: Final = 0.9

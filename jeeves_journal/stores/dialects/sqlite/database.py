@@ -26,21 +26,14 @@ from sqlalchemy.sql.operators import custom_op
 from jeeves_journal.errors import JournalError, StoreClosedError, StoreUnavailableError
 from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
-from jeeves_journal.stores.dialects.database import (
-    VERSION_TABLE,
-    Key,
-    Row,
-    SchemaState,
-    SessionRow,
-    Size,
-    Stored,
-    driver_error,
-)
+from jeeves_journal.stores.dialects.errors import driver_error
+from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
 from jeeves_journal.stores.dialects.sqlite.cancelled import left_open
 from jeeves_journal.stores.dialects.sqlite.errors import SharedTransactionError, explain, is_busy
 from jeeves_journal.stores.dialects.sqlite.estimates import estimated_size
 from jeeves_journal.stores.dialects.sqlite.examined import examine
 from jeeves_journal.stores.dialects.sqlite.thread import on_thread
+from jeeves_journal.stores.models import VERSION_TABLE
 from jeeves_journal.stores.statements import (
     KINDS,
     PAYLOADS,

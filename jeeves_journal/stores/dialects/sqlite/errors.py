@@ -13,7 +13,7 @@ from jeeves_journal.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jeeves_journal.stores.dialects.database import MISSING_TABLES, OTHER_TABLES, unforeseen
+from jeeves_journal.stores.dialects.errors import MISSING_TABLES, OTHER_TABLES, unforeseen
 
 
 class SharedTransactionError(sqlite3.OperationalError):

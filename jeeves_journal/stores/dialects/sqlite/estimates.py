@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from sqlalchemy import Integer, Table, bindparam, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.stores.dialects.database import Size
+from jeeves_journal.stores.dialects.rows import Size
 
 _PARTS: Final = 30
 _ROWS_OF_PART: Final = 40

@@ -19,7 +19,8 @@ from jeeves_journal.errors import ConfigurationError, JournalError, SchemaError,
 from jeeves_journal.options import Settings
 from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connections import Connections
-from jeeves_journal.stores.dialects.database import MISSING_TABLES, Key, Stored, driver_error
+from jeeves_journal.stores.dialects.errors import MISSING_TABLES, driver_error
+from jeeves_journal.stores.dialects.rows import Key, Stored
 from jeeves_journal.stores.dialects.sqlite.database import (
     STATEMENTS,
     Batches,

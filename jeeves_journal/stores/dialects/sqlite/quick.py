@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from jeeves_journal.stores.dialects.database import Key, Stored
+from jeeves_journal.stores.dialects.rows import Key, Stored
 
 # Bytes. What is longer lies on pages that are read one by one.
 _MOST_BYTES: Final = 64 * 1024
