@@ -1,20 +1,13 @@
-"""What Postgres does in its own way, on asyncpg.
-
-What costs is the round trip, and then the statement: waiting puts are one INSERT from four arrays, waiting reads one
-SELECT over two.
-"""
+"""What Postgres does in its own way, on asyncpg."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from functools import cache
-from typing import Any, Final, NamedTuple, cast
+from typing import Final
 
-from sqlalchemy import ColumnElement, Delete, Dialect, Insert, collate
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
+from sqlalchemy import ColumnElement, Delete, Insert, collate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.errors import JournalError
@@ -29,23 +22,12 @@ from jeeves_journal.stores.dialects.postgres.errors import (
 )
 from jeeves_journal.stores.dialects.postgres.examined import examine
 from jeeves_journal.stores.dialects.postgres.looking import SNAPSHOT, estimated_size, have_keys_by_bytes
+from jeeves_journal.stores.dialects.postgres.records import DIALECT, records_in
 from jeeves_journal.stores.dialects.postgres.transactions import change_together, lock_session, was_committed, xid
 from jeeves_journal.stores.dialects.postgres.upgrades import session_lock, transaction_lock
 from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
 from jeeves_journal.stores.models import VERSION_TABLE
-from jeeves_journal.stores.statements import (
-    KINDS,
-    MANY_KEYS,
-    MANY_ROWS,
-    PAYLOADS,
-    TABLE_NAMES,
-    TABLES,
-    Kind,
-    Statements,
-    compile_text,
-    read_many,
-    upsert_many,
-)
+from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLE_NAMES, TABLES, Kind
 
 # The server gives up before the caller does: a statement that went on there would overwrite what is put later.
 _SERVER_SHARE: Final = 0.8
@@ -63,7 +45,6 @@ _SETTINGS: Final = (
 _LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; " + _SETTINGS
 # Whatever the default is: who has waited for a lock has to see what was committed meanwhile.
 _WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
 
@@ -78,52 +59,23 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         super().__init__(settings)
         self._was_reached = False
         self._took_writes = False
-        self._compiled = _compiled(settings.schema)
+        self._records = records_in(settings.schema)
 
     async def write(self, rows: Sequence[Row], deadline: float) -> None:
-        await self._upsert(rows, deadline)
-        self._took_writes = True
-
-    async def _upsert(self, rows: Sequence[Row], deadline: float) -> None:
         async with self.connections.lease() as driver:
-            if len(rows) == 1:
+            for text, arguments in self._records.upserts(rows):
+                # One for each statement: the second one may have little of the time left.
                 async with self._durable_transaction(driver, deadline):
-                    await driver.execute(self._compiled.one.upsert[rows[0].kind], *rows[0][1:])
-                return
-            for kind in KINDS:
-                # The last one of a key counts, and no statement may touch a row twice.
-                latest = {row[1:3]: row[1:] for row in rows if row.kind == kind}
-                if latest:
-                    # Sorted, since two processes that upsert the same keys in different orders deadlock.
-                    columns = zip(*(latest[key] for key in sorted(latest)), strict=True)
-                    # One for each statement: the second one may have little of the time left.
-                    async with self._durable_transaction(driver, deadline):
-                        await driver.execute(self._compiled.upsert_many[kind], *columns)
+                    await driver.execute(text, *arguments)
+        self._took_writes = True
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         async with self.connections.lease() as driver, self._transaction(driver):
-            if len(keys) == 1:
-                kind, session_id, step_name = keys[0]
-                found = await driver.fetchrow(self._compiled.one.read[kind], session_id, step_name)
-                return [None if found is None else tuple(found)]
-            records: list[Stored | None] = [None] * len(keys)
-            for kind in KINDS:
-                places = [place for place, key in enumerate(keys) if key.kind == kind]
-                if places:
-                    columns = [keys[place].session_id for place in places], [keys[place].step_name for place in places]
-                    for position, data, created_at in await driver.fetch(self._compiled.read_many[kind], *columns):
-                        records[places[position - 1]] = data, created_at
-            return records
+            return await self._records.read(driver, keys)
 
     async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
         async with self.connections.lease() as driver, self._transaction(driver):
-            if max_bytes is None:
-                found = await driver.fetch(self._compiled.one.read_session, session_id)
-            else:
-                bounded = session_id, max_bytes, session_id
-                found = await driver.fetch(self._compiled.one.read_session_if_within, *bounded)
-                found = found or await driver.fetch(self._compiled.one.read_session_within, *bounded)
-            return [tuple(row) for row in found]
+            return await self._records.read_session(driver, session_id, max_bytes)
 
     async def schema_state(self) -> SchemaState:
         look = "SELECT to_regclass($1)::text"
@@ -212,7 +164,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
 
     def _qualified(self, table: str) -> str:
         schema = self.settings.schema
-        quote = _DIALECT.identifier_preparer.quote_identifier
+        quote = DIALECT.identifier_preparer.quote_identifier
         return quote(table) if schema is None else f"{quote(schema)}.{quote(table)}"
 
     def _write_settings(self, seconds: float, *, is_local: bool) -> str:
@@ -235,18 +187,3 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     def _transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
         """Surround a read: PgBouncer may hand every statement outside a transaction to another server connection."""
         return transaction_on(driver) if self.settings.pgbouncer else nullcontext()
-
-
-class _Compiled(NamedTuple):
-    one: Statements
-    read_many: Mapping[Kind, str]
-    upsert_many: Mapping[Kind, str]
-
-
-@cache
-def _compiled(schema: str | None) -> _Compiled:
-    return _Compiled(
-        Statements.compiled_for(_DIALECT, postgresql.insert, schema),
-        {kind: compile_text(read_many(kind), _DIALECT, schema, *MANY_KEYS) for kind in KINDS},
-        {kind: compile_text(upsert_many(kind, postgresql.insert), _DIALECT, schema, *MANY_ROWS) for kind in KINDS},
-    )

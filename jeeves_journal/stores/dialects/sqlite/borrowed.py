@@ -16,15 +16,9 @@ from sqlalchemy.util import greenlet_spawn
 from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
-from jeeves_journal.stores.dialects.sqlite.database import (
-    FULL,
-    Batches,
-    SqliteDatabase,
-    commit,
-    never_terminated,
-    plain_rows,
-)
+from jeeves_journal.stores.dialects.sqlite.database import FULL, SqliteDatabase, never_terminated
 from jeeves_journal.stores.dialects.sqlite.errors import SharedTransactionError
+from jeeves_journal.stores.dialects.sqlite.records import Batches, commit, plain_rows
 from jeeves_journal.stores.dialects.sqlite.thread import on_thread
 
 

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
-from functools import cache
-from itertools import groupby
-from operator import attrgetter
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from typing import Any, Final, TypeVar
 
 import aiosqlite
-from sqlalchemy import ColumnElement, Delete, Dialect, Insert, UnaryExpression
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
+from sqlalchemy import ColumnElement, Delete, Insert, UnaryExpression
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.operators import custom_op
@@ -32,30 +27,13 @@ from jeeves_journal.stores.dialects.sqlite.cancelled import left_open
 from jeeves_journal.stores.dialects.sqlite.errors import SharedTransactionError, explain, is_busy
 from jeeves_journal.stores.dialects.sqlite.estimates import estimated_size
 from jeeves_journal.stores.dialects.sqlite.examined import examine
+from jeeves_journal.stores.dialects.sqlite.records import Batches, batches_of, lenient, read, read_session, schema_state
 from jeeves_journal.stores.dialects.sqlite.thread import on_thread
-from jeeves_journal.stores.models import VERSION_TABLE
-from jeeves_journal.stores.statements import (
-    KINDS,
-    PAYLOADS,
-    TABLE_NAMES,
-    TABLES,
-    Kind,
-    Statements,
-    compile_text,
-    listed_parameters,
-    read_listed,
-)
+from jeeves_journal.stores.statements import PAYLOADS, TABLES, Kind
 
 T = TypeVar("T")
-Batches: TypeAlias = list[tuple[str, list[tuple[Any, ...]]]]
-
-_DIALECT: Final[Dialect] = aiosqlite_dialect.dialect()
-STATEMENTS: Final = Statements.compiled_for(_DIALECT, sqlite.insert)
 
 _UNARY_PLUS: Final[custom_op[str]] = custom_op("+")
-
-_MOST_LISTED: Final = 64
-"""How many keys one SELECT asks for."""
 
 # https://sqlite.org/pragma.html#pragma_synchronous: below FULL, a commit in WAL mode is not synced at all.
 FULL: Final = 2
@@ -67,46 +45,21 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
     creates_tables = True
 
     async def write(self, rows: Sequence[Row], deadline: float) -> None:
-        batches = [
-            (STATEMENTS.upsert[kind], [row[1:] for row in of_kind])
-            for kind, of_kind in groupby(sorted(rows, key=attrgetter("kind")), key=attrgetter("kind"))
-        ]
+        batches = batches_of(rows)
         async with self.connections.lease() as driver:
             await self._run(driver, lambda connection: self._commit(connection, batches))
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
-        def read_all(connection: sqlite3.Connection) -> list[Stored | None]:
-            with plain_rows(connection):
-                if len(keys) == 1:
-                    return [connection.execute(STATEMENTS.read[keys[0].kind], keys[0][1:]).fetchone()]
-                return _read_many(connection, keys)
-
         async with self.connections.lease() as driver:
-            return await self._run(driver, read_all)
+            return await self._run(driver, lambda connection: read(connection, keys))
 
     async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
-        def read_all(connection: sqlite3.Connection) -> list[SessionRow]:
-            with plain_rows(connection):
-                if max_bytes is None:
-                    return connection.execute(STATEMENTS.read_session, (session_id,)).fetchall()
-                bounded = (session_id, max_bytes, session_id)
-                whole = connection.execute(STATEMENTS.read_session_if_within, bounded).fetchall()
-                return whole or connection.execute(STATEMENTS.read_session_within, bounded).fetchall()
-
         async with self.connections.lease() as driver:
-            return await self._run(driver, read_all)
+            return await self._run(driver, lambda connection: read_session(connection, session_id, max_bytes))
 
     async def schema_state(self) -> SchemaState:
-        def look(connection: sqlite3.Connection) -> SchemaState:
-            with plain_rows(connection):
-                names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-                found = None
-                if VERSION_TABLE in names:
-                    found = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
-            return SchemaState(names.issuperset(TABLE_NAMES[kind] for kind in KINDS), found[0] if found else None)
-
         async with self.connections.lease() as driver:
-            return await self._run(driver, look)
+            return await self._run(driver, schema_state)
 
     async def examine(self) -> list[Finding]:
         async with self.looking() as connection:
@@ -186,40 +139,6 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
         """Write batches in one durable transaction; runs on the driver's thread."""
 
 
-def _read_many(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[Stored | None]:
-    records: list[Stored | None] = [None] * len(keys)
-    for kind in KINDS:
-        places = [place for place, key in enumerate(keys) if key.kind == kind]
-        for first in range(0, len(places), _MOST_LISTED):
-            part = places[first : first + _MOST_LISTED]
-            # In few sizes, since each has a statement of its own. What is left over is NULL, which equals nothing.
-            size = 1 << (len(part) - 1).bit_length()
-            listed = [text for place in part for text in keys[place][1:]] + [None] * (2 * (size - len(part)))
-            for position, data, created_at in connection.execute(_read_listed(kind, size), listed):
-                if data is not None:
-                    records[part[position]] = data, created_at
-    return records
-
-
-@cache
-def _read_listed(kind: Kind, count: int) -> str:
-    return compile_text(read_listed(kind, count), _DIALECT, None, *listed_parameters(count))
-
-
-@contextmanager
-def plain_rows(connection: sqlite3.Connection) -> Generator[None]:
-    """Read rows as tuples, whatever the caller's engine makes of them.
-
-    Damaged text is let through to where the record is decoded, so that it fails its own record only.
-    """
-    before = connection.row_factory, connection.text_factory
-    connection.row_factory, connection.text_factory = None, _lenient
-    try:
-        yield
-    finally:
-        connection.row_factory, connection.text_factory = before
-
-
 @asynccontextmanager
 async def _lenient_texts(driver: aiosqlite.Connection) -> AsyncGenerator[None]:
     """Read damaged texts too, until SQLAlchemy's connection is given back; see ``plain_rows``."""
@@ -232,33 +151,12 @@ async def _lenient_texts(driver: aiosqlite.Connection) -> AsyncGenerator[None]:
         return exchange
 
     # On the driver's thread, in turn with what others do on a connection that is shared.
-    before = await on_thread(driver, read_by(_lenient))
+    before = await on_thread(driver, read_by(lenient))
     try:
         yield
     finally:
         with suppress(StoreClosedError):
             await on_thread(driver, read_by(before))
-
-
-def _lenient(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")
-
-
-def commit(connection: sqlite3.Connection, batches: Batches) -> None:
-    """Write batches in one transaction; runs on the driver's thread.
-
-    The write lock is taken from the start: to wait for it later could end in a deadlock, which SQLite refuses.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for text, rows in batches:
-            connection.executemany(text, rows)
-        connection.execute("COMMIT")
-    except BaseException:
-        # After some errors, a full disk for one, SQLite has rolled back already.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def never_terminated(driver: aiosqlite.Connection, error: BaseException) -> bool:

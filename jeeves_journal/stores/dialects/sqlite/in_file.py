@@ -21,10 +21,6 @@ from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.errors import MISSING_TABLES, driver_error
 from jeeves_journal.stores.dialects.rows import Key, Stored
-from jeeves_journal.stores.dialects.sqlite.database import (
-    STATEMENTS,
-    Batches,
-)
 from jeeves_journal.stores.dialects.sqlite.errors import is_unwritable
 from jeeves_journal.stores.dialects.sqlite.examined import JOURNAL_MODE
 from jeeves_journal.stores.dialects.sqlite.file import (
@@ -38,6 +34,7 @@ from jeeves_journal.stores.dialects.sqlite.file import (
 from jeeves_journal.stores.dialects.sqlite.log import open_all_files, start_log_anew
 from jeeves_journal.stores.dialects.sqlite.own import OwnSqlite
 from jeeves_journal.stores.dialects.sqlite.quick import QuickReader
+from jeeves_journal.stores.dialects.sqlite.records import STATEMENTS, Batches
 from jeeves_journal.stores.dialects.sqlite.versions import warn_of_wal_reset_bug
 
 T = TypeVar("T")

@@ -16,15 +16,10 @@ from sqlalchemy import __version__ as sqlalchemy_version
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from jeeves_journal.stores.dialects.kept_connections import KeptConnections
-from jeeves_journal.stores.dialects.sqlite.database import (
-    FULL,
-    Batches,
-    SqliteDatabase,
-    commit,
-    never_terminated,
-)
+from jeeves_journal.stores.dialects.sqlite.database import FULL, SqliteDatabase, never_terminated
 from jeeves_journal.stores.dialects.sqlite.errors import is_busy
 from jeeves_journal.stores.dialects.sqlite.log import open_all_files
+from jeeves_journal.stores.dialects.sqlite.records import Batches, commit
 from jeeves_journal.stores.dialects.sqlite.thread import connect_driver, end, on_thread
 
 T = TypeVar("T")

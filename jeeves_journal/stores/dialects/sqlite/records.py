@@ -1,0 +1,127 @@
+"""Records in SQLite, read and written by sqlite3 itself. Each of these functions runs on the driver's thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Dialect
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
+
+from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Stored
+from jeeves_journal.stores.models import VERSION_TABLE
+from jeeves_journal.stores.statements import (
+    KINDS,
+    TABLE_NAMES,
+    Kind,
+    Statements,
+    compile_text,
+    listed_parameters,
+    read_listed,
+)
+
+Batches: TypeAlias = list[tuple[str, list[tuple[Any, ...]]]]
+
+_DIALECT: Final[Dialect] = aiosqlite_dialect.dialect()
+STATEMENTS: Final = Statements.compiled_for(_DIALECT, sqlite.insert)
+
+_MOST_LISTED: Final = 64
+"""How many keys one SELECT asks for."""
+
+
+def batches_of(rows: Sequence[Row]) -> Batches:
+    """Return rows as they are written: by statement."""
+    return [
+        (STATEMENTS.upsert[kind], [row[1:] for row in of_kind])
+        for kind, of_kind in groupby(sorted(rows, key=attrgetter("kind")), key=attrgetter("kind"))
+    ]
+
+
+def commit(connection: sqlite3.Connection, batches: Batches) -> None:
+    """Write batches in one transaction.
+
+    The write lock is taken from the start: to wait for it later could end in a deadlock, which SQLite refuses.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for text, rows in batches:
+            connection.executemany(text, rows)
+        connection.execute("COMMIT")
+    except BaseException:
+        # After some errors, a full disk for one, SQLite has rolled back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def read(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[Stored | None]:
+    """Return what is recorded under each key."""
+    with plain_rows(connection):
+        if len(keys) == 1:
+            return [connection.execute(STATEMENTS.read[keys[0].kind], keys[0][1:]).fetchone()]
+        return _read_many(connection, keys)
+
+
+def read_session(connection: sqlite3.Connection, session_id: str, max_bytes: int | None) -> list[SessionRow]:
+    """Return a session's steps; see ``Database.read_session``."""
+    with plain_rows(connection):
+        if max_bytes is None:
+            return connection.execute(STATEMENTS.read_session, (session_id,)).fetchall()
+        bounded = (session_id, max_bytes, session_id)
+        whole = connection.execute(STATEMENTS.read_session_if_within, bounded).fetchall()
+        return whole or connection.execute(STATEMENTS.read_session_within, bounded).fetchall()
+
+
+def schema_state(connection: sqlite3.Connection) -> SchemaState:
+    """Look into the catalogue."""
+    with plain_rows(connection):
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        found = None
+        if VERSION_TABLE in names:
+            found = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
+    return SchemaState(names.issuperset(TABLE_NAMES[kind] for kind in KINDS), found[0] if found else None)
+
+
+@contextmanager
+def plain_rows(connection: sqlite3.Connection) -> Generator[None]:
+    """Read rows as tuples, whatever the caller's engine makes of them.
+
+    Damaged text is let through to where the record is decoded, so that it fails its own record only.
+    """
+    before = connection.row_factory, connection.text_factory
+    connection.row_factory, connection.text_factory = None, lenient
+    try:
+        yield
+    finally:
+        connection.row_factory, connection.text_factory = before
+
+
+def lenient(text: bytes) -> str:
+    """Return a text that may be none, as it is sent again."""
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _read_many(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[Stored | None]:
+    records: list[Stored | None] = [None] * len(keys)
+    for kind in KINDS:
+        places = [place for place, key in enumerate(keys) if key.kind == kind]
+        for first in range(0, len(places), _MOST_LISTED):
+            part = places[first : first + _MOST_LISTED]
+            # In few sizes, since each has a statement of its own. What is left over is NULL, which equals nothing.
+            size = 1 << (len(part) - 1).bit_length()
+            listed = [text for place in part for text in keys[place][1:]] + [None] * (2 * (size - len(part)))
+            for position, data, created_at in connection.execute(_read_listed(kind, size), listed):
+                if data is not None:
+                    records[part[position]] = data, created_at
+    return records
+
+
+@cache
+def _read_listed(kind: Kind, count: int) -> str:
+    return compile_text(read_listed(kind, count), _DIALECT, None, *listed_parameters(count))
