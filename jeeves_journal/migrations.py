@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from jeeves_journal.errors import ConfigurationError, SchemaError
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.stores.dialects import Database, database_for_url
-from jeeves_journal.stores.dialects.errors import MISSING_TABLES
+from jeeves_journal.stores.dialects.errors import missing_tables
 from jeeves_journal.stores.dialects.rows import SchemaState
 from jeeves_journal.stores.dialects.urls import parse_url
 from jeeves_journal.stores.environment import alembic_errors_as_ours, differences, printed_ddl, run_command
@@ -36,7 +36,7 @@ _UPGRADE: Final = "run `alembic upgrade head` or `jeeves-journal db upgrade`"
 
 @without_locals
 def upgrade(url: str, revision: str = "head", **options: Unpack[StoreOptions]) -> None:
-    """Bring the tables of a database to a revision; twelve processes may do so at once.
+    """Bring the tables of a database to a revision. Any number of processes may do so at once.
 
     A database that newer code has brought further, within the same major revision, is left as it is. On Postgres nobody
     is kept from reading or writing while an index is built, and the build waits for older transactions of others for as
@@ -125,7 +125,7 @@ async def ensure_schema(database: Database) -> None:
             if not (state.has_tables and isinstance(database.translate(error), ConfigurationError)):
                 raise
     elif not state.has_tables:
-        raise SchemaError(f"{database.describe()}: the journal's tables are missing", MISSING_TABLES)
+        raise missing_tables(database.describe())
 
 
 async def upgrade_database(database: Database, revision: str = "head") -> None:
@@ -167,7 +167,7 @@ async def run_online(url: str, run: Callable[[Connection, str | None], None], *,
 async def _check_database(database: Database) -> None:
     state = await look(database)
     if not state.has_tables and state.revision is None:
-        raise SchemaError(f"{database.describe()}: the journal's tables are missing", MISSING_TABLES)
+        raise missing_tables(database.describe())
     if not is_current(database, state) or state.revision != HEAD:
         what = f"{database.describe()}: the journal's tables are at revision {state.revision}, this code's is {HEAD}"
         raise SchemaError(what, "upgrade jeeves-journal" if is_current(database, state) else _UPGRADE)

@@ -52,20 +52,16 @@ class Connections(ABC, Generic[Driver]):
 class EngineConnections(Connections[Driver]):
     """Connections of a SQLAlchemy engine."""
 
-    def __init__(
-        self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool], *, timeout: float
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, terminated: Callable[[Driver, BaseException], bool]) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
             engine: What opens them.
             terminated: Terminates a driver's connection that cannot be trusted any more after this error, and returns
                 whether it did.
-            timeout: Seconds that connecting may take.
         """
         self._engine = engine
         self._terminated = terminated
-        self._timeout = timeout
 
 
 class BorrowedConnections(EngineConnections[Driver]):

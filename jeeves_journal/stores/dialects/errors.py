@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 
-from jeeves_journal.errors import StoreError
+from jeeves_journal.errors import SchemaError, StoreError
 
 MISSING_TABLES: Final = (
     "create them with `alembic upgrade head`, `jeeves-journal db upgrade`, `await store.init_schema()` "
@@ -33,3 +33,8 @@ def driver_error(error: BaseException) -> BaseException:
 def unforeseen(error: BaseException) -> StoreError:
     """Return the error for what no rule knows. It names the type only: a driver's message may quote a value."""
     return StoreError(f"the database call failed with {type(error).__name__}", "see the error's __cause__")
+
+
+def missing_tables(where: str) -> SchemaError:
+    """Return the error for a database without the journal's tables."""
+    return SchemaError(f"{where}: the journal's tables are missing", MISSING_TABLES)

@@ -42,13 +42,14 @@ class KeptConnections(EngineConnections[Driver]):
             engine: See ``EngineConnections``; in AUTOCOMMIT.
             terminated: See ``EngineConnections``.
             end: Closes a driver's connection.
-            timeout: See ``EngineConnections``.
+            timeout: Seconds that connecting may take.
             keep: How many connections are kept while nobody uses them.
             most: How many may be in use at once. Who comes later waits.
             prepare: Sets up a connection that is about to be kept.
         """
-        super().__init__(engine, terminated, timeout=timeout)
+        super().__init__(engine, terminated)
         self._end = end
+        self._timeout = timeout
         self._keep = keep
         self._most = most
         self._prepare = prepare
@@ -142,7 +143,7 @@ class KeptConnections(EngineConnections[Driver]):
             return await asyncio.shield(connecting)
         except asyncio.CancelledError:
             try:
-                await _end(connecting)
+                await _see_to_end(connecting)
             finally:
                 if not connecting.cancelled() and connecting.exception() is None:
                     await self._close(connecting.result())
@@ -163,7 +164,7 @@ class KeptConnections(EngineConnections[Driver]):
         finally:
             if not closing.done():
                 self._terminated(lease.driver, asyncio.CancelledError())
-            await _end(closing)
+            await _see_to_end(closing)
 
     async def _open(self) -> Lease[Driver]:
         lease = await self._connected()
@@ -196,7 +197,7 @@ class _KeptLoan(AbstractAsyncContextManager[Driver]):
         await self._connections.give_back(self._lease, error)
 
 
-async def _end(work: asyncio.Future[Any]) -> None:
+async def _see_to_end(work: asyncio.Future[Any]) -> None:
     """Wait until work has ended, however often this is cancelled; cancel it if it does not end soon.
 
     Raises:

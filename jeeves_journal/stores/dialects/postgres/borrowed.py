@@ -24,4 +24,4 @@ class BorrowedPostgres(PostgresDatabase):
         return f"Postgres {self._engine.url.host or ''}/{self._engine.url.database or ''} of the caller's engine"
 
     async def _connect(self, *, create: bool) -> Connections[Driver]:
-        return BorrowedConnections(self._engine, terminated, timeout=self.settings.timeout)
+        return BorrowedConnections(self._engine, terminated)

@@ -42,8 +42,8 @@ class BorrowedSqlite(SqliteDatabase):
 
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
         if self._is_shared:
-            return _SharedConnection(self._engine, never_terminated, timeout=self.settings.timeout)
-        return BorrowedConnections(self._engine, never_terminated, timeout=self.settings.timeout)
+            return _SharedConnection(self._engine, never_terminated)
+        return BorrowedConnections(self._engine, never_terminated)
 
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
         with nullcontext() if self._is_shared else _transactions_of_ours(connection):

@@ -13,7 +13,7 @@ from jeeves_journal.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jeeves_journal.stores.dialects.errors import MISSING_TABLES, OTHER_TABLES, unforeseen
+from jeeves_journal.stores.dialects.errors import OTHER_TABLES, missing_tables, unforeseen
 
 
 class SharedTransactionError(sqlite3.OperationalError):
@@ -56,10 +56,9 @@ def explain(error: BaseException, where: str) -> JournalError:
         remedy = "end that transaction first, or give the store an engine of its own"
         return StoreUnavailableError(f"{where}: another transaction is open on the shared connection", remedy)
     if isinstance(error, sqlite3.Error):
-        # The low byte is the primary code; errors of the sqlite3 module itself have none.
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = primary_code(error)
         if code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table"):
-            return SchemaError(f"{where}: the journal's tables are missing", MISSING_TABLES)
+            return missing_tables(where)
         if code == sqlite3.SQLITE_ERROR and any(sign in str(error) for sign in _OTHER_TABLES_SIGNS):
             return SchemaError(f"{where}: the journal's tables have other columns or keys", OTHER_TABLES)
         if code in _CODES:
@@ -69,11 +68,15 @@ def explain(error: BaseException, where: str) -> JournalError:
 
 
 def is_busy(error: BaseException) -> bool:
-    """Return whether a lock was not to be had."""
-    # The low byte is the primary code. SQLite answers some BUSY without asking its busy handler.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    """Return whether a lock was not to be had. SQLite answers so at times without asking its busy handler."""
+    return primary_code(error) == sqlite3.SQLITE_BUSY
 
 
 def is_unwritable(error: BaseException) -> bool:
     """Return whether SQLite wanted to make or to write a file, and may not."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+    return primary_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+
+
+def primary_code(error: BaseException) -> int:
+    """Return what kind of error it is to SQLite, or 0: those of the sqlite3 module itself have no code."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -21,7 +21,7 @@ from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.errors import MISSING_TABLES, driver_error
 from jeeves_journal.stores.dialects.rows import Key, Stored
-from jeeves_journal.stores.dialects.sqlite.errors import is_unwritable
+from jeeves_journal.stores.dialects.sqlite.errors import is_unwritable, primary_code
 from jeeves_journal.stores.dialects.sqlite.examined import JOURNAL_MODE
 from jeeves_journal.stores.dialects.sqlite.file import (
     OpenFiles,
@@ -63,8 +63,7 @@ class SqliteFile(OwnSqlite):
 
     def explain(self, error: BaseException) -> JournalError:
         # SQLite does not tell why it could not make its -wal or -shm.
-        cannot_open = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
-        if cannot_open and holds_no_more_files(self.path.parent):
+        if primary_code(error) == sqlite3.SQLITE_CANTOPEN and holds_no_more_files(self.path.parent):
             what = f"{self.describe()}: the file system can hold no more files"
             return StoreUnavailableError(what, "make room, then try again")
         return super().explain(error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from jeeves_journal.stores.dialects.sqlite.errors import primary_code
+
 
 def open_all_files(connection: sqlite3.Connection) -> None:
     """Make SQLite open all of a database's files, which it leaves to the first read."""
@@ -21,5 +23,5 @@ def start_log_anew(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.OperationalError as error:
         # A full disk can still be read.
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+        if primary_code(error) != sqlite3.SQLITE_FULL:
             raise

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from jeeves_journal.stores.dialects.rows import Key, Stored
+from jeeves_journal.stores.dialects.sqlite.log import open_all_files
 
 # Bytes. What is longer lies on pages that are read one by one.
 _MOST_BYTES: Final = 64 * 1024
@@ -27,8 +28,8 @@ class QuickReader:
         self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             self._connection.execute("PRAGMA query_only = 1")
-            # Reads the schema, which the first statement would do otherwise.
-            self._connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+            # Which the first statement would do otherwise.
+            open_all_files(self._connection)
         except BaseException:
             self._connection.close()
             raise
