@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 def from_url(url: str, **options: Unpack[StoreOptions]) -> InMemoryJournalStore | SQLAlchemyJournalStore:
     """Return the store that a URL names; see ``JournalStore.from_url``."""
-    if str(url).startswith("memory:"):
-        return _memory_store(url, options)
-    from jeeves_journal.stores.dialects import database_for_url
-    from jeeves_journal.stores.sql import SQLAlchemyJournalStore
-
-    return SQLAlchemyJournalStore.over(database_for_url(url, options))
+    return _store(url, options, only_looks=False)
 
 
 def open_to_look(url: str, **options: Unpack[StoreOptions]) -> InMemoryJournalStore | SQLAlchemyJournalStore:
@@ -33,13 +28,17 @@ def open_to_look(url: str, **options: Unpack[StoreOptions]) -> InMemoryJournalSt
     Raises:
         ConfigurationError: See ``JournalStore.from_url``.
     """
+    return _store(url, options, only_looks=True)
+
+
+def _store(url: str, options: StoreOptions, *, only_looks: bool) -> InMemoryJournalStore | SQLAlchemyJournalStore:
     if str(url).startswith("memory:"):
         return _memory_store(url, options)
     from jeeves_journal.stores.dialects import database_for_url
     from jeeves_journal.stores.sql import SQLAlchemyJournalStore
 
     database = database_for_url(url, options)
-    database.only_looks = True
+    database.only_looks = only_looks
     return SQLAlchemyJournalStore.over(database)
 
 

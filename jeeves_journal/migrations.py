@@ -112,12 +112,10 @@ async def ensure_schema(database: Database) -> None:
     Raises:
         SchemaError: They are missing, or of another major revision, and must not be made here.
     """
-    wanted = database.settings.create_tables
-    creates = database.creates_tables if wanted is None else wanted
     state = await look(database)
     # Also where nothing is created: another major revision is refused.
     is_newest = is_current(database, state)
-    if creates and not is_newest and not database.only_looks:
+    if database.may_create and not is_newest:
         try:
             await upgrade_database(database)
         except Exception as error:
@@ -209,6 +207,7 @@ async def _with_database(
     url: str, options: StoreOptions, work: Callable[[Database], Awaitable[T]], *, create: bool
 ) -> T:
     database = database_for_url(url, options)
+    database.only_looks = not create
     async with database.translating():
         await database.open(create=create)
         try:

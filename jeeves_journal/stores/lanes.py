@@ -123,25 +123,24 @@ class Lanes:
         """Open the database unless it is open, and see that its schema can be used."""
         async with self._opening:
             if not self._database.is_ready:
-                if self._database.settings.create_tables is False:
-                    await self._database.look_for()
-                await self._open_and(ensure_schema)
+                await self._open_and(ensure_schema, create=self._database.may_create)
                 self._database.is_ready = True
 
     async def upgrade(self) -> None:
         """Bring the schema to the newest revision."""
-        await self._persist(partial(self._open_here_and, upgrade_database), self._deadline())
+        upgrade = partial(self._open_here_and, upgrade_database, create=not self._database.only_looks)
+        await self._persist(upgrade, self._deadline())
         self._database.is_ready = True
 
     async def connect(self) -> None:
         """See that the database is there, whatever stands in it."""
-        await self._persist(partial(self._open_here_and, look), self._deadline())
+        await self._persist(partial(self._open_here_and, look, create=self._database.may_create), self._deadline())
 
-    async def _open_here_and(self, see_to_schema: Callable[[Database], Awaitable[object]]) -> None:
+    async def _open_here_and(self, see_to_schema: Callable[[Database], Awaitable[object]], *, create: bool) -> None:
         async with self._opening:
-            await self._open_and(see_to_schema)
+            await self._open_and(see_to_schema, create=create)
 
-    async def _open_and(self, see_to_schema: Callable[[Database], Awaitable[object]]) -> None:
+    async def _open_and(self, see_to_schema: Callable[[Database], Awaitable[object]], *, create: bool) -> None:
         if self._is_closed:
             raise StoreClosedError("the store was closed meanwhile", "open a new one")
         if not self._database.is_open:
@@ -150,7 +149,7 @@ class Lanes:
             await anext(self._closer)
         try:
             if not self._database.is_open:
-                await self._database.open(create=not self._database.only_looks)
+                await self._database.open(create=create)
                 _LOGGER.info("opened %s", self._database.describe())
             await see_to_schema(self._database)
         except BaseException:

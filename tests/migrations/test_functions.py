@@ -166,15 +166,15 @@ def test_check_prints_nothing(url: str, capfd: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("look", LOOKING)
 def test_looking_makes_no_sqlite_file(look: str, sqlite_url: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no file"):
+    with pytest.raises(SchemaError, match="no file"):
         LOOKING[look](sqlite_url)
-    with pytest.raises(ConfigurationError, match="no file"):
+    with pytest.raises(SchemaError, match="no file"):
         LOOKING[look](f"sqlite:///{tmp_path}/no/such/folder/journal.db")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_downgrade_makes_no_sqlite_file(sqlite_url: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no file"):
+    with pytest.raises(SchemaError, match="no file"):
         migrations.downgrade(sqlite_url, "base")
     assert list(tmp_path.iterdir()) == []
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from jeeves_journal import ConfigurationError, JournalStore, SchemaError, SqliteJournalStore, StoreUnavailableError
+from jeeves_journal import JournalStore, SchemaError, SqliteJournalStore, StoreUnavailableError
 from jeeves_journal.factory import open_to_look
 from jeeves_journal.testing.calls import recorded
 from tests.migrations.databases import query, revision_of, table_names
@@ -69,7 +69,7 @@ def turn_log_off(path: Path) -> None:
 
 async def test_a_file_that_is_not_there_is_not_made_nor_its_folder(tmp_path: Path):
     async with open_to_look(f"sqlite:///{tmp_path}/new/journal.db") as store:
-        with pytest.raises(ConfigurationError, match="there is no file") as failed:
+        with pytest.raises(SchemaError, match="there is no file") as failed:
             await store.sessions()
     assert "\n" not in str(failed.value)
     assert names_in(tmp_path) == []

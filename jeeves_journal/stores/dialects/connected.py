@@ -33,10 +33,7 @@ class ConnectedDatabase(Database, Generic[Driver]):
     def is_open(self) -> bool:
         return self._connections is not None
 
-    async def look_for(self) -> None:
-        """Do nothing: a server makes no database for whoever connects."""
-
-    async def open(self, *, create: bool = True) -> None:
+    async def open(self, *, create: bool) -> None:
         self._connections = await self._connect(create=create)
 
     async def close(self) -> None:

@@ -53,16 +53,21 @@ class Database(ABC):
     def is_open(self) -> bool:
         """Whether ``open`` was called, and ``close`` not since."""
 
-    @abstractmethod
-    async def open(self, *, create: bool = True) -> None:
-        """Get ready to connect. Unless ``create``, nothing that is not there yet is made."""
+    @property
+    def may_create(self) -> bool:
+        """Whether first use may create or upgrade the tables."""
+        asked = self.settings.create_tables
+        return not self.only_looks and (self.creates_tables if asked is None else asked)
 
     @abstractmethod
-    async def look_for(self) -> None:
-        """See, before it is opened, that there is something to open which may hold tables.
+    async def open(self, *, create: bool) -> None:
+        """Get ready to connect.
+
+        Args:
+            create: Whether a file that is not there is made.
 
         Raises:
-            SchemaError: There is nothing, and opening would make it.
+            SchemaError: It is not there, and must not be made.
         """
 
     @abstractmethod

@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from jeeves_journal.errors import ConfigurationError, StoreUnavailableError
+from jeeves_journal.errors import ConfigurationError, SchemaError, StoreUnavailableError
+from jeeves_journal.stores.dialects.errors import MISSING_TABLES
 from jeeves_journal.stores.dialects.sqlite.file_systems import network_file_system
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -24,8 +25,8 @@ def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
         The device and inode of the file.
 
     Raises:
-        ConfigurationError: The path is a folder, or cannot be made, or is not there and ``create`` is false; or it lies
-            on a network file system.
+        ConfigurationError: The path is a folder or cannot be made, or it lies on a network file system.
+        SchemaError: There is no file, and ``create`` is false.
         StoreUnavailableError: There is no room for it.
     """
     with _refusals_as_ours(path):
@@ -34,7 +35,8 @@ def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
             raise ConfigurationError(f"{path} is a folder", "name a file in it")
         if not path.exists():
             if not create:
-                raise ConfigurationError(f"there is no file {path}", "check the path; nothing was created")
+                remedy = f"check the path, where nothing was created, or {MISSING_TABLES}"
+                raise SchemaError(f"there is no file {path}, and so no tables", remedy)
             target = path.resolve()
             _make_folders(target.parent)
             # Never a file that is there already: closing it would drop the locks of other connections in this process,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,11 +14,11 @@ import aiosqlite
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from jeeves_journal.errors import ConfigurationError, JournalError, SchemaError, StoreUnavailableError
+from jeeves_journal.errors import ConfigurationError, JournalError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.records import Finding
 from jeeves_journal.stores.dialects.connections import Connections
-from jeeves_journal.stores.dialects.errors import MISSING_TABLES, driver_error
+from jeeves_journal.stores.dialects.errors import driver_error
 from jeeves_journal.stores.dialects.rows import Key, Stored
 from jeeves_journal.stores.dialects.sqlite.errors import is_unwritable, primary_code
 from jeeves_journal.stores.dialects.sqlite.examined import JOURNAL_MODE
@@ -68,19 +67,14 @@ class SqliteFile(OwnSqlite):
             return StoreUnavailableError(what, "make room, then try again")
         return super().explain(error)
 
-    async def look_for(self) -> None:
-        if not await asyncio.to_thread(os.path.exists, self.path):
-            what = f"{self.describe()}: there is no such file, and so no tables"
-            raise SchemaError(what, MISSING_TABLES)
-
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
         warn_of_wal_reset_bug()
         expected = await asyncio.to_thread(prepare_file, self.path, create=create)
         self._files = self._unlocked = None
-        if not create and await asyncio.to_thread(would_leave_log, self.path):
+        if self.only_looks and await asyncio.to_thread(would_leave_log, self.path):
             return self._without_locks()
         connections = self._connections_of(self._start_engine(str(self.path)))
-        if not create:
+        if self.only_looks:
             return await self._readable(connections)
         try:
             async with connections.lease() as driver:
