@@ -39,7 +39,7 @@ def _store(url: str, options: StoreOptions, *, only_looks: bool) -> InMemoryJour
 
     database = database_for_url(url, options)
     database.only_looks = only_looks
-    return SQLAlchemyJournalStore.over(database)
+    return SQLAlchemyJournalStore(database)
 
 
 def _memory_store(url: str, options: StoreOptions) -> InMemoryJournalStore:

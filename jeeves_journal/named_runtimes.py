@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.runtime import JournaledRuntime
 from jeeves_journal.stores.named import PostgresJournalStore, SqliteJournalStore
 from jeeves_journal.tracebacks import without_locals
+
+if TYPE_CHECKING:
+    from jeeves_journal.stores.dialects.postgres.pool import Pool
 
 
 class SqliteRuntime(JournaledRuntime):
@@ -37,7 +40,7 @@ class PostgresRuntime(JournaledRuntime):
 
     name = "postgres"
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Pool | PostgresJournalStore) -> None:
         """Run over an ``asyncpg.Pool``, as ``PostgresJournalStore`` does, or over a ready ``PostgresJournalStore``."""
         self._postgres = pool if isinstance(pool, PostgresJournalStore) else PostgresJournalStore(pool)
         super().__init__(self._postgres)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import StoreOptions
-from jeeves_journal.stores.dialects import database_for_dsn, database_for_path, database_for_pool
+from jeeves_journal.stores.dialects import Database, database_for_dsn, database_for_path, database_for_pool
 from jeeves_journal.stores.sql import SQLAlchemyJournalStore
 from jeeves_journal.tracebacks import without_locals
 
@@ -40,11 +40,11 @@ class SqliteJournalStore(SQLAlchemyJournalStore):
 class PostgresJournalStore(SQLAlchemyJournalStore):
     """A journal in Postgres."""
 
-    def __init__(self, pool: Pool, *, close_pool: bool = True, **options: Unpack[StoreOptions]) -> None:
+    def __init__(self, pool: Pool | Database, *, close_pool: bool = True, **options: Unpack[StoreOptions]) -> None:
         """Make a store over an ``asyncpg.Pool`` of yours; no I/O. ``connect`` makes one with connections of its own.
 
         Args:
-            pool: Its connections are given back as they were.
+            pool: Its connections are given back as they were. ``connect`` passes a database of its own.
             close_pool: Whether ``aclose`` closes the pool too.
             **options: See ``StoreOptions``.
 
@@ -73,7 +73,7 @@ class PostgresJournalStore(SQLAlchemyJournalStore):
             raise ConfigurationError(what, "pass sizes with 0 <= min_size <= max_size and max_size of at least 1")
         # As asyncpg's pool does: what was once opened is kept, or every second batch would connect anew.
         options = {"pool_size": max_size, "max_overflow": 0, **options}
-        store = cls.over(database_for_dsn(dsn, options))
+        store = cls(database_for_dsn(dsn, options))
         await store._connect()
         return store
 

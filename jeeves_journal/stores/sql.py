@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -27,24 +27,17 @@ class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
     store is garbage, or else with its event loop, and loses nothing.
     """
 
-    def __init__(self, engine: AsyncEngine, **options: Unpack[StoreOptions]) -> None:
+    def __init__(self, engine: AsyncEngine | Database, **options: Unpack[StoreOptions]) -> None:
         """Make a store over an engine of yours, which it never disposes of; no I/O.
 
         Args:
-            engine: On aiosqlite or asyncpg.
+            engine: On aiosqlite or asyncpg. ``JournalStore.from_url`` passes a database of its own.
             **options: See ``StoreOptions``.
 
         Raises:
             ConfigurationError: The engine's driver is another one, or an option cannot be used.
         """
         self._use(database_for_engine(engine, options))
-
-    @classmethod
-    def over(cls, database: Database) -> Self:
-        """Return a store over a database with its settings; the library's other constructors end here."""
-        store = cls.__new__(cls)
-        store._use(database)
-        return store
 
     @without_locals
     async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:

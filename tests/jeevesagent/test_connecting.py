@@ -87,6 +87,22 @@ async def test_it_is_connected_when_connect_returns(make: Any, postgres_url: str
     await connected.aclose()
 
 
+class TenantsStore(PostgresJournalStore):
+    """A subclass whose constructor takes what JeevesAgent's ``connect`` passes, and adds to it."""
+
+    def __init__(self, pool: Any) -> None:
+        super().__init__(pool)
+        self.tenant = "tenant"
+
+
+async def test_a_subclass_is_connected_by_its_own_constructor(migrated_postgres_url: str) -> None:
+    async with await TenantsStore.connect(migrated_postgres_url) as store:
+        assert store.tenant == "tenant"
+        await store.put_step("s", "step", 1)
+    async with PostgresRuntime(await TenantsStore.connect(migrated_postgres_url)) as runtime:
+        assert isinstance(runtime.store, TenantsStore)
+
+
 async def test_max_size_is_the_most(postgres_url: str) -> None:
     store = await PostgresJournalStore.connect(postgres_url, min_size=1, max_size=2)
     await store.init_schema()

@@ -73,12 +73,14 @@ def database_for_path(path: Path, options: StoreOptions) -> Database:
     return database
 
 
-def database_for_engine(engine: AsyncEngine, options: StoreOptions) -> Database:
-    """Return the database behind a caller's engine.
+def database_for_engine(engine: AsyncEngine | Database, options: StoreOptions) -> Database:
+    """Return the database behind a caller's engine, or one that was made already.
 
     Raises:
         ConfigurationError: Its driver is not one that the compiled statements can run on.
     """
+    if isinstance(engine, Database):
+        return engine
     driver = getattr(getattr(engine, "dialect", None), "driver", None)
     if driver == "aiosqlite":
         from jeeves_journal.stores.dialects.sqlite.borrowed import BorrowedSqlite
@@ -93,11 +95,13 @@ def database_for_engine(engine: AsyncEngine, options: StoreOptions) -> Database:
 
 
 def database_for_pool(pool: object, options: StoreOptions, *, close_pool: bool) -> Database:
-    """Return the Postgres database behind a caller's ``asyncpg.Pool``.
+    """Return the Postgres database behind a caller's ``asyncpg.Pool``, or one that was made already.
 
     Raises:
         ConfigurationError: It is something else, or an option cannot be used.
     """
+    if isinstance(pool, Database):
+        return pool
     if not (callable(getattr(pool, "acquire", None)) and callable(getattr(pool, "is_closing", None))):
         raise ConfigurationError(f"a {type(pool).__name__} is not an asyncpg.Pool", "pass what create_pool returns")
     from jeeves_journal.stores.dialects.postgres.pool import Pool, PooledPostgres
