@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final, Self, cast
 
 from jeeves_journal.errors import ConfigurationError
-from jeeves_journal.keys import check_key
+from jeeves_journal.keys import check_key, is_text
 from jeeves_journal.records import SessionSummary, StoredRecord
 
 ORDERS: Final = ("id", "recent")
@@ -79,7 +79,7 @@ def check_prefix(name: str, prefix: object) -> str:
     Raises:
         ConfigurationError: It is no text, or holds what no id holds.
     """
-    if not isinstance(prefix, str) or "\0" in prefix or not _is_encodable(prefix):
+    if not is_text(prefix) or "\0" in prefix:
         raise ConfigurationError(f"{name} cannot be used", "pass a str that session ids can begin with")
     return str.__str__(prefix)
 
@@ -158,11 +158,3 @@ def _check_record(session_id: str, record: object) -> StoredRecord:
 def _refused_records(what: str, session_id: str, step_name: str | None = None) -> ConfigurationError:
     remedy = "pass what records() of another store returned"
     return ConfigurationError(f"the records to restore cannot be {what}", remedy, session_id, step_name)
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -99,7 +99,7 @@ class DecodeError(CodecError):
 
 
 class IntegrityError(DecodeError):
-    """The checksum does not match: the bytes are not those that were written."""
+    """Checksum or seal is missing or does not match: the bytes are not those that were written."""
 
 
 class StoreError(JournalError):

@@ -7,7 +7,7 @@ neither database stores a lone surrogate.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeGuard
 
 from jeeves_journal.errors import InvalidKeyError
 
@@ -52,6 +52,17 @@ def check_keys(session_id: object, step_name: object) -> tuple[str, str]:
     if type(session_id) is str and type(step_name) is str and _is_plain(session_id) and _is_plain(step_name):
         return session_id, step_name
     return check_key("session_id", session_id), check_key("step_name", step_name)
+
+
+def is_text(key: object) -> TypeGuard[str]:
+    """Return whether a database can be asked for a key. SQLite also keeps texts that are no UTF-8."""
+    if not isinstance(key, str):
+        return False
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_plain(key: str) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from jeeves_journal.errors import CodecError
+
+Kind: TypeAlias = Literal["step", "stream"]
+"""What a record is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class StepSummary:
     """
 
     name: str
-    kind: Literal["step", "stream"]
+    kind: Kind
     recorded_at: float
     bytes: int
     codec: str
@@ -94,7 +97,7 @@ class StoredRecord:
         created_at: When it was recorded, in seconds since the epoch, UTC.
     """
 
-    kind: Literal["step", "stream"]
+    kind: Kind
     session_id: str
     step_name: str
     data: bytes

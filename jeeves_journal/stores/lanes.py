@@ -21,10 +21,11 @@ from jeeves_journal.errors import (
     StoreUnavailableError,
 )
 from jeeves_journal.migrations import ensure_schema, look, upgrade_database
+from jeeves_journal.records import Kind
 from jeeves_journal.stores.batch_queue import BatchQueue
 from jeeves_journal.stores.batching import Batcher
 from jeeves_journal.stores.clock import timestamp
-from jeeves_journal.stores.dialects import Database, Key, Kind, Row, SessionQuery, SessionRow, Stored, driver_error
+from jeeves_journal.stores.dialects import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
 
 T = TypeVar("T")
 

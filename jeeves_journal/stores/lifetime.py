@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -80,15 +80,6 @@ class StoreLifetime:
         lanes = self._lanes_here()
         async with self._database.translating():
             return await work(lanes, self._database, *args, **kwargs)
-
-    async def _operate_in_pages(
-        self, work: Callable[Concatenate[Lanes, Database, P], AsyncIterator[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> AsyncGenerator[T]:
-        """Do what operators ask, and say what came of each page. What its reader raises is not ours to translate."""
-        lanes = self._lanes_here()
-        async with self._database.translating():
-            async for done in work(lanes, self._database, *args, **kwargs):
-                yield done
 
     def _lanes_here(self, session_id: str | None = None, step_name: str | None = None) -> Lanes:
         """Return the lanes of this process and event loop.

@@ -20,10 +20,16 @@ from jeeves_journal.codecs import Place, RecordCodec
 from jeeves_journal.codecs.describing import described
 from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
-from jeeves_journal.records import Finding, KindUsage, Pruned, SessionSummary, StepSummary, StoredRecord, Usage
+from jeeves_journal.records import Finding, Kind, KindUsage, Pruned, SessionSummary, StepSummary, StoredRecord, Usage
 from jeeves_journal.stores.clock import timestamp
-from jeeves_journal.stores.memory_records import Kind, MemoryRecords, place_of
-from jeeves_journal.stores.refusals import has_other_records, no_session, no_step, target_has_records
+from jeeves_journal.stores.memory_records import MemoryRecords, place_of
+from jeeves_journal.stores.refusals import (
+    has_other_records,
+    no_session,
+    no_session_to_go_on_behind,
+    no_step,
+    target_has_records,
+)
 from jeeves_journal.tracebacks import without_locals
 
 
@@ -160,7 +166,7 @@ class OperatedMemoryStore:
     def _most_recent_first(self, ids: list[str], after: str | SessionSummary | None) -> Iterable[SessionSummary]:
         if isinstance(after, str):
             if after not in self._records:
-                raise no_session(after)
+                raise no_session_to_go_on_behind(after)
             after = self._records.summary(after)
         listed = sorted(map(self._records.summary, ids), key=recent_first)
         return listed if after is None else [each for each in listed if recent_first(each) > recent_first(after)]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from jeeves_journal.codecs import Place
-from jeeves_journal.records import SessionSummary, StoredRecord
+from jeeves_journal.records import Kind, SessionSummary, StoredRecord
 
-Kind: TypeAlias = Literal["step", "stream"]
 _Key: TypeAlias = tuple[Kind, str]
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from jeeves_journal.arguments import SessionsQuery, check_age, check_count, check_prefixes
 from jeeves_journal.keys import check_key, check_keys
-from jeeves_journal.records import Finding, Pruned, SessionSummary, StepSummary, StoredRecord, Usage
+from jeeves_journal.records import Finding, Kind, Pruned, SessionSummary, StepSummary, StoredRecord, Usage
 from jeeves_journal.stores.dialects import Key
 from jeeves_journal.stores.lifetime import StoreLifetime
 from jeeves_journal.stores.operations import deleting, examining, forking, listing, moving, pruning, restoring, usage
@@ -99,7 +99,7 @@ class OperatedStore(StoreLifetime):
         return await self._operate(restored.restore, shares)
 
     @without_locals
-    async def record(self, kind: Literal["step", "stream"], session_id: str, step_name: str) -> StoredRecord | None:
+    async def record(self, kind: Kind, session_id: str, step_name: str) -> StoredRecord | None:
         """Return one record as it is stored, or ``None``; see ``records``.
 
         Raises:

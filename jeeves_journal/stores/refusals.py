@@ -10,6 +10,11 @@ def no_session(session_id: str) -> NotRecordedError:
     return NotRecordedError("there is no such session", "see which there are by sessions()", session_id)
 
 
+def no_session_to_go_on_behind(session_id: str) -> NotRecordedError:
+    """Return the error for a page that should begin behind a session without records."""
+    return NotRecordedError("there is no such session to go on behind", "pass its summary", session_id)
+
+
 def no_step(session_id: str, step_name: str) -> NotRecordedError:
     """Return the error for a step that a session has not recorded."""
     remedy = "see what the session recorded by steps()"

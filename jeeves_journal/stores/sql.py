@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import aclosing
 from functools import partial
 from typing import Any, Unpack
 
@@ -16,6 +15,7 @@ from jeeves_journal.options import StoreOptions
 from jeeves_journal.records import JournalEntry, Resealed
 from jeeves_journal.stores.dialects import Database, Key, SessionQuery, database_for_engine
 from jeeves_journal.stores.operated import OperatedStore
+from jeeves_journal.stores.operations.resealing import Resealing
 from jeeves_journal.tracebacks import without_locals
 
 
@@ -116,15 +116,12 @@ class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
             ConfigurationError: An option cannot be used.
             StoreUnavailableError: The database is down, locked or full.
         """
-        from jeeves_journal.stores.operations.resealing import reseal
-
-        resealer = Resealer(self._database.settings, from_codec)
-        done = resealer.summary(0, 0)
-        async with aclosing(self._operate_in_pages(reseal, resealer)) as pages:
-            async for done in pages:
-                if progress is not None:
-                    progress(done.records)
-        return done
+        work = Resealing(Resealer(self._database.settings, from_codec))
+        while await self._operate(work.advance):
+            # Out here, so that what it raises reaches the caller as it is.
+            if progress is not None:
+                progress(work.done.records)
+        return work.done
 
     async def _connect(self) -> None:
         """Connect before the first call does, to see that the database is there, whatever stands in it."""

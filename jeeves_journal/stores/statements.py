@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     ARRAY,
@@ -28,9 +28,9 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import TypeEngine
 
+from jeeves_journal.records import Kind
 from jeeves_journal.stores.models import TIME_TYPE, StepRecord, StreamRecord
 
-Kind: TypeAlias = Literal["step", "stream"]
 KINDS: Final[tuple[Kind, ...]] = ("step", "stream")
 
 TABLES: Final[Mapping[Kind, Table]] = {

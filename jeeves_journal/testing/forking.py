@@ -7,10 +7,11 @@ import pytest
 from jeeves_journal.codecs import Keyring, Place
 from jeeves_journal.errors import AlreadyRecordedError, DecodeError, InvalidKeyError, JournalError, NotRecordedError
 from jeeves_journal.operable import OperableJournalStore
+from jeeves_journal.records import Kind
 from jeeves_journal.testing import values
 from jeeves_journal.testing.calls import at_once, recorded
 from jeeves_journal.testing.managed import ManagedJournalStoreContract
-from jeeves_journal.testing.planting import Kind, names, plant, record, sealed, stored
+from jeeves_journal.testing.planting import names, plant, record, sealed, stored
 
 
 class ForkingContract(ManagedJournalStoreContract):

@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from jeeves_journal.codecs import Keyring, Place, RecordCodec
 from jeeves_journal.codecs.envelope import Envelope
 from jeeves_journal.operable import OperableJournalStore
-from jeeves_journal.records import StoredRecord
+from jeeves_journal.records import Kind, StoredRecord
 from jeeves_journal.testing import values
-
-Kind: TypeAlias = Literal["step", "stream"]
 
 BEFORE_ANY_JOURNAL: Final = timedelta(days=40 * 365)
 """An age that no record has but those that a test plants: one may be pruned where others have records too."""

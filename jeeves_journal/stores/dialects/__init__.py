@@ -13,7 +13,6 @@ from jeeves_journal.stores.dialects.errors import driver_error
 from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
 from jeeves_journal.stores.dialects.rows import Key, Row, SessionQuery, SessionRow, Size, Stored
 from jeeves_journal.stores.dialects.urls import Target, parse_dsn, parse_url
-from jeeves_journal.stores.statements import Kind
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Database",
     "Key",
-    "Kind",
     "Row",
     "SessionQuery",
     "SessionRow",

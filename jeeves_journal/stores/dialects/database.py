@@ -13,10 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.errors import JournalError, StoreUnavailableError
 from jeeves_journal.options import Settings
-from jeeves_journal.records import Finding
+from jeeves_journal.records import Finding, Kind
 from jeeves_journal.stores.dialects.errors import driver_error
 from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
-from jeeves_journal.stores.statements import Kind
 
 
 class Database(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from jeeves_journal.stores.statements import Kind
+from jeeves_journal.records import Kind
 
 
 class Key(NamedTuple):

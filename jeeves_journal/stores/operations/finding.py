@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Executable, case, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.records import SessionSummary
+from jeeves_journal.keys import is_text
+from jeeves_journal.records import Kind, SessionSummary
 from jeeves_journal.stores.dialects import Database
-from jeeves_journal.stores.operations.reading import is_text
-from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
+from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES
 
 LATEST: Final = sys.float_info.max
 """Beyond every time: SQLite sorts texts behind it, and Postgres what is no number."""

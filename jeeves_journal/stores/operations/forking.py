@@ -16,10 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from jeeves_journal.codecs import Place, RecordCodec
 from jeeves_journal.codecs.footer import FOOTER_BYTES, MAGIC, SEAL_FROM_END
 from jeeves_journal.codecs.sealing import UNSEALED
-from jeeves_journal.stores.dialects import Database, Kind
+from jeeves_journal.records import Kind
+from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.deleting import recorded_at
-from jeeves_journal.stores.operations.parts import in_parts
+from jeeves_journal.stores.operations.parts import MOST_NAMED, in_parts
 from jeeves_journal.stores.operations.reading import count_of
 from jeeves_journal.stores.operations.transactions import in_one_transaction
 from jeeves_journal.stores.refusals import no_session, target_has_records
@@ -27,8 +28,6 @@ from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES
 
 # Bytes of sealed records that are held at once.
 _MOST_BYTES: Final = 4 * 1024 * 1024
-# What SQLite takes as parameters of one statement: 999 before 3.32.
-_MOST_NAMES: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +88,7 @@ async def _seal_anew(connection: AsyncConnection, codec: RecordCodec, kind: Kind
     of_target = columns.session_id == target
     sealed = select(columns.step_name, func.length(columns[payload])).where(of_target, _is_sealed(columns[payload]))
     rows = [_Sealed(*row) for row in await connection.execute(sealed)]
-    for part in in_parts(rows, lambda row: row.size, most=_MOST_NAMES, most_bytes=_MOST_BYTES):
+    for part in in_parts(rows, lambda row: row.size, most=MOST_NAMED, most_bytes=_MOST_BYTES):
         names = [row.step_name for row in part]
         of_part = select(columns.step_name, columns[payload], columns.created_at)
         of_part = of_part.where(of_target, columns.step_name.in_(names))

@@ -8,14 +8,14 @@ from sqlalchemy import Executable, LargeBinary, cast, func, select
 
 from jeeves_journal.arguments import SessionsQuery
 from jeeves_journal.codecs.describing import DESCRIBING_BYTES, described
-from jeeves_journal.errors import NotRecordedError
-from jeeves_journal.records import SessionSummary, StepSummary
+from jeeves_journal.records import Kind, SessionSummary, StepSummary
 from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.finding import LATEST, Finder, IdRange
 from jeeves_journal.stores.operations.paging import Mark, Wanted, page_of
-from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
+from jeeves_journal.stores.refusals import no_session_to_go_on_behind
+from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES
 
 
 async def sessions(lanes: Lanes, database: Database, query: SessionsQuery) -> list[SessionSummary]:
@@ -48,7 +48,7 @@ async def _mark(finder: Finder, after: str | SessionSummary | None) -> Mark | No
     if isinstance(after, str):
         found = await finder.summaries([after])
         if after not in found:
-            raise NotRecordedError("there is no such session to go on behind", "pass its summary", after)
+            raise no_session_to_go_on_behind(after)
         after = found[after]
     return Mark(after.last_recorded, after.id)
 

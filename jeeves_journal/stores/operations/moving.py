@@ -22,13 +22,13 @@ from sqlalchemy import (
 from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
 from jeeves_journal.errors import DecodeError, InvalidKeyError
 from jeeves_journal.keys import check_key
-from jeeves_journal.records import StoredRecord
+from jeeves_journal.records import Kind, StoredRecord
 from jeeves_journal.stores.dialects import Database, Key
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.models import KEY_TYPE
 from jeeves_journal.stores.operations.parts import in_parts
 from jeeves_journal.stores.operations.reading import stored_record, time_of
-from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
+from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES
 
 # Each listing sorts all of a session anew, so that a large one is better listed in few.
 _MOST_LISTED: Final = 10_000
@@ -46,7 +46,7 @@ class _Listed(NamedTuple):
     size: int
 
 
-Sized = TypeVar("Sized")
+T = TypeVar("T")
 
 
 class Walk:
@@ -123,6 +123,6 @@ async def _read(lanes: Lanes, session_id: str, part: list[_Listed]) -> list[Stor
     return found
 
 
-def part_by_part(records: Iterable[Sized], size_of: Callable[[Sized], int]) -> Iterator[list[Sized]]:
+def part_by_part(records: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
     """Divide records into those that go over the wire at once."""
     return in_parts(records, size_of, most=_MOST_AT_ONCE, most_bytes=_MOST_BYTES)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
+
+MOST_NAMED: Final = 500
+"""Keys in one statement. SQLite before 3.32 takes 999 parameters."""
 
 T = TypeVar("T")
 

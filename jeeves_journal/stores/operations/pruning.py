@@ -22,8 +22,8 @@ from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.pace import Pace, Sized
+from jeeves_journal.stores.operations.parts import MOST_NAMED
 from jeeves_journal.stores.operations.sleeping import (
-    MOST_NAMED,
     Listed,
     Sleeper,
     Walk,

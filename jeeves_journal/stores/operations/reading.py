@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Text, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
 from jeeves_journal.errors import DecodeError
+from jeeves_journal.keys import is_text
 from jeeves_journal.records import StoredRecord
 from jeeves_journal.stores.dialects import Key
 from jeeves_journal.stores.statements import KINDS, TABLES
@@ -46,17 +47,6 @@ async def count_of(connection: AsyncConnection, session_id: str) -> int:
         for kind in KINDS
     ]
     return sum((await connection.execute(select(*counts))).one())
-
-
-def is_text(key: object) -> TypeGuard[str]:
-    """Return whether a key can be asked for: SQLite also keeps texts that are no UTF-8."""
-    if not isinstance(key, str):
-        return False
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def sent(key: object) -> ColumnElement[Any]:

@@ -7,7 +7,8 @@ and written, unless they were put again meanwhile. Whoever is interrupted begins
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections import deque
+from collections.abc import Iterator
 from functools import partial
 from typing import Final, NamedTuple, cast
 
@@ -18,12 +19,13 @@ from jeeves_journal.codecs import Place, Resealer
 from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
 from jeeves_journal.codecs.footer import FOOTER_BYTES
 from jeeves_journal.errors import DecodeError
-from jeeves_journal.records import Resealed
+from jeeves_journal.keys import is_text
+from jeeves_journal.records import Kind, Resealed
 from jeeves_journal.stores.dialects import Database, Key, Stored
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.parts import in_parts
-from jeeves_journal.stores.operations.reading import is_text, sent
-from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
+from jeeves_journal.stores.operations.reading import sent
+from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES
 
 _MOST_LISTED: Final = 1_000
 # How many records, or bytes of them, are rewritten in one transaction: others wait for it on SQLite.
@@ -46,22 +48,40 @@ class _Rewritten(NamedTuple):
     after: bytes
 
 
-async def reseal(lanes: Lanes, database: Database, resealer: Resealer) -> AsyncGenerator[Resealed]:
-    """Bring all records up to date, page by page, and say what came of it so far.
+class Resealing:
+    """One resealing, page by page; see ``SQLAlchemyJournalStore.reseal``."""
 
-    See ``SQLAlchemyJournalStore.reseal``.
-    """
-    looked_at, resealed = 0, 0
-    for kind in KINDS:
-        last: _Listed | None = None
-        while page := await lanes.attempt(partial(_listed, database, kind, last)):
-            outdated = [row for row in page if not resealer.is_current(row.footer)]
-            for part in in_parts(outdated, lambda row: row.size or 0, most=_MOST_REWRITTEN, most_bytes=_MOST_BYTES):
-                rewritten = await _made_anew(lanes, resealer, kind, part)
-                resealed += await lanes.attempt(partial(_write, database, rewritten))
-            last = page[-1]
-            looked_at += len(page)
-            yield resealer.summary(looked_at, resealed)
+    def __init__(self, resealer: Resealer) -> None:
+        """Prepare; no I/O."""
+        self._resealer = resealer
+        self._kinds = deque[Kind](KINDS)
+        self._last: _Listed | None = None
+        self._looked_at = 0
+        self._resealed = 0
+
+    @property
+    def done(self) -> Resealed:
+        """What came of it so far."""
+        return self._resealer.summary(self._looked_at, self._resealed)
+
+    async def advance(self, lanes: Lanes, database: Database) -> bool:
+        """Bring the next page up to date; return whether there was one."""
+        while self._kinds:
+            kind = self._kinds[0]
+            if page := await lanes.attempt(partial(_listed, database, kind, self._last)):
+                await self._renew(lanes, database, kind, page)
+                return True
+            self._kinds.popleft()
+            self._last = None
+        return False
+
+    async def _renew(self, lanes: Lanes, database: Database, kind: Kind, page: list[_Listed]) -> None:
+        outdated = [row for row in page if not self._resealer.is_current(row.footer)]
+        for part in in_parts(outdated, lambda row: row.size or 0, most=_MOST_REWRITTEN, most_bytes=_MOST_BYTES):
+            rewritten = await _made_anew(lanes, self._resealer, kind, part)
+            self._resealed += await lanes.attempt(partial(_write, database, rewritten))
+        self._last = page[-1]
+        self._looked_at += len(page)
 
 
 async def _listed(database: Database, kind: Kind, last: _Listed | None) -> list[_Listed]:

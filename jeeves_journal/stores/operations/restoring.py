@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import NullType
 
 from jeeves_journal.arguments import each_record
-from jeeves_journal.records import StoredRecord
+from jeeves_journal.records import Kind, StoredRecord
 from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.moving import part_by_part
 from jeeves_journal.stores.operations.reading import count_of
 from jeeves_journal.stores.refusals import has_other_records
-from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES, Kind
+from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES
 
 
 class Restoring:

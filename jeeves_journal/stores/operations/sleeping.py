@@ -15,16 +15,17 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, Select, Text, column, func, literal, select, tuple_, values
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.stores.dialects import Database, Kind
+from jeeves_journal.keys import is_text
+from jeeves_journal.records import Kind
+from jeeves_journal.stores.dialects import Database
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.pace import Pace
-from jeeves_journal.stores.operations.reading import is_text, sent
+from jeeves_journal.stores.operations.parts import MOST_NAMED
+from jeeves_journal.stores.operations.reading import sent
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES
 
 # Entries of an index that are passed over in one statement.
 _MOST_PASSED: Final = 10_000
-# What SQLite takes as parameters of one statement: 999 before 3.32.
-MOST_NAMED: Final = 500
 # Seconds for which one look holds a snapshot.
 _LOOK: Final = 0.2
 # Records of one session that are listed at once. To find the latest, all of them are looked at.

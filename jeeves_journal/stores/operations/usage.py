@@ -8,8 +8,8 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.records import KindUsage, Usage
-from jeeves_journal.stores.dialects import Database, Kind, Size
+from jeeves_journal.records import Kind, KindUsage, Usage
+from jeeves_journal.stores.dialects import Database, Size
 from jeeves_journal.stores.lanes import Lanes
 from jeeves_journal.stores.operations.finding import LATEST
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLES

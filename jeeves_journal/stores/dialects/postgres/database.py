@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.errors import JournalError
 from jeeves_journal.options import Settings
-from jeeves_journal.records import Finding
+from jeeves_journal.records import Finding, Kind
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
-from jeeves_journal.stores.dialects.postgres.driver import Driver, Lease, seconds_until, transaction_on
+from jeeves_journal.stores.dialects.postgres.driver import Driver, Lender, seconds_until, transaction_on
 from jeeves_journal.stores.dialects.postgres.errors import (
     explain,
     is_passing,
@@ -27,7 +27,7 @@ from jeeves_journal.stores.dialects.postgres.transactions import change_together
 from jeeves_journal.stores.dialects.postgres.upgrades import session_lock, transaction_lock
 from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
 from jeeves_journal.stores.models import VERSION_TABLE
-from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLE_NAMES, TABLES, Kind
+from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLE_NAMES, TABLES
 
 # The server gives up before the caller does: a statement that went on there would overwrite what is put later.
 _SERVER_SHARE: Final = 0.8
@@ -146,7 +146,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
             async with lend() as connection, session_lock(connection, patience):
                 yield connection
 
-    def _leases_apart(self) -> AbstractAsyncContextManager[Lease]:
+    def _leases_apart(self) -> AbstractAsyncContextManager[Lender]:
         """Surround what needs connections beside the one that is lent."""
         return nullcontext(self.connections.lease)
 

@@ -26,7 +26,7 @@ class Driver(Protocol):
     def is_in_transaction(self) -> bool: ...
 
 
-Lease: TypeAlias = Callable[[], AbstractAsyncContextManager[Driver]]
+Lender: TypeAlias = Callable[[], AbstractAsyncContextManager[Driver]]
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.kept_connections import KeptConnections
 from jeeves_journal.stores.dialects.postgres.database import PostgresDatabase
-from jeeves_journal.stores.dialects.postgres.driver import Driver, Lease, seconds_until, terminated
+from jeeves_journal.stores.dialects.postgres.driver import Driver, Lender, seconds_until, terminated
 from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
 from jeeves_journal.stores.dialects.postgres.hosts import Hosts
 from jeeves_journal.stores.dialects.postgres.upgrades import while_answering
@@ -113,7 +113,7 @@ class OwnPostgres(PostgresDatabase):
             raise
 
     @asynccontextmanager
-    async def _leases_apart(self) -> AsyncGenerator[Lease]:
+    async def _leases_apart(self) -> AsyncGenerator[Lender]:
         # Not one of those that are counted: of one alone, the one that is lent would be waited for in vain.
         driver = await self._connect_driver()
         try:

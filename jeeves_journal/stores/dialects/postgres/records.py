@@ -14,13 +14,13 @@ from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 
+from jeeves_journal.records import Kind
 from jeeves_journal.stores.dialects.postgres.driver import Driver
 from jeeves_journal.stores.dialects.rows import Key, Row, SessionRow, Stored
 from jeeves_journal.stores.statements import (
     KINDS,
     MANY_KEYS,
     MANY_ROWS,
-    Kind,
     Statements,
     compile_text,
     read_many,

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.operators import custom_op
 
 from jeeves_journal.errors import JournalError, StoreClosedError, StoreUnavailableError
-from jeeves_journal.records import Finding
+from jeeves_journal.records import Finding, Kind
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
 from jeeves_journal.stores.dialects.errors import driver_error
 from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
@@ -29,7 +29,7 @@ from jeeves_journal.stores.dialects.sqlite.estimates import estimated_size
 from jeeves_journal.stores.dialects.sqlite.examined import examine
 from jeeves_journal.stores.dialects.sqlite.records import Batches, batches_of, lenient, read, read_session, schema_state
 from jeeves_journal.stores.dialects.sqlite.thread import on_thread
-from jeeves_journal.stores.statements import PAYLOADS, TABLES, Kind
+from jeeves_journal.stores.statements import PAYLOADS, TABLES
 
 T = TypeVar("T")
 

@@ -14,12 +14,12 @@ from sqlalchemy import Dialect
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 
+from jeeves_journal.records import Kind
 from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Stored
 from jeeves_journal.stores.models import VERSION_TABLE
 from jeeves_journal.stores.statements import (
     KINDS,
     TABLE_NAMES,
-    Kind,
     Statements,
     compile_text,
     listed_parameters,
