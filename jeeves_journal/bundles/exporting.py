@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -63,10 +63,11 @@ async def export_bundle(
     ids = _all(store) if sessions is None else _each(await _recorded(store, sessions))
     try:
         bundle = await run_sync(_Bundle, target, await run_sync(file.create))
-        async for part in _in_parts(store, ids):
-            await run_sync(bundle.add, part)
-            if progress is not None:
-                progress(bundle.counts())
+        async with aclosing(_in_parts(store, ids)) as parts:
+            async for part in parts:
+                await run_sync(bundle.add, part)
+                if progress is not None:
+                    progress(bundle.counts())
         await run_sync(bundle.finish)
         # At once: nobody who is interrupted is left in doubt.
         file.publish()
@@ -144,16 +145,17 @@ async def _all(store: OperableJournalStore) -> AsyncGenerator[str]:
         after = page[-1]
 
 
-async def _in_parts(store: OperableJournalStore, ids: AsyncGenerator[str]) -> AsyncIterator[list[StoredRecord]]:
+async def _in_parts(store: OperableJournalStore, ids: AsyncGenerator[str]) -> AsyncGenerator[list[StoredRecord]]:
     part, size = list[StoredRecord](), 0
-    async for session_id in ids:
-        async with _closing(store.records(session_id)) as records:
-            async for record in records:
-                part.append(record)
-                size += len(record.data)
-                if size >= _MOST_BYTES or len(part) == _MOST_AT_ONCE:
-                    yield part
-                    part, size = [], 0
+    async with aclosing(ids):
+        async for session_id in ids:
+            async with _closing(store.records(session_id)) as records:
+                async for record in records:
+                    part.append(record)
+                    size += len(record.data)
+                    if size >= _MOST_BYTES or len(part) == _MOST_AT_ONCE:
+                        yield part
+                        part, size = [], 0
     if part:
         yield part
 
