@@ -70,6 +70,12 @@ def test_anything_else_is_refused_with_the_urls_that_are_accepted(url: str):
         assert scheme in str(failed.value)
 
 
+def test_a_password_with_slashes_of_a_url_without_a_scheme_is_not_shown():
+    with pytest.raises(ConfigurationError) as failed:
+        JournalStore.from_url("user:sec://ret@host/database")
+    assert "sec" not in str(failed.value)
+
+
 @pytest.mark.parametrize("url", [None, 7, b"memory://", Path("x.db")])
 def test_what_is_no_text_is_refused(url: Any):
     with pytest.raises(ConfigurationError):

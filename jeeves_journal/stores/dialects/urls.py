@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -11,6 +12,8 @@ from jeeves_journal.options import POSTGRES_OPTIONS, Settings, StoreOptions, rea
 from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
 
 _ACCEPTED: Final = "memory://, sqlite:///path, sqlite+aiosqlite:///:memory:, postgresql:// or postgres://"
+# https://www.rfc-editor.org/rfc/rfc3986#section-3.1
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _DIALECTS: Final = {
     "sqlite": "sqlite",
     "sqlite+aiosqlite": "sqlite",
@@ -78,7 +81,9 @@ def _split(url: object) -> tuple[str, str]:
         )
     dialect = _DIALECTS.get(scheme)
     if dialect is None:
-        raise ConfigurationError(f"the URL's scheme {scheme!r} is unknown", f"pass {_ACCEPTED}")
+        # What cannot be one may be the beginning of a password, of a URL without a scheme.
+        shown = f"{scheme!r} " if _SCHEME.fullmatch(scheme) else ""
+        raise ConfigurationError(f"the URL's scheme {shown}is unknown", f"pass {_ACCEPTED}")
     return dialect, rest
 
 
