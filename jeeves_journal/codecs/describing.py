@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, cast
 
-from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, has_footer
+from jeeves_journal.codecs.footer import FOOTER_BYTES, Tail
 from jeeves_journal.codecs.pickling import PickleCodec, ends_like_a_pickle
 from jeeves_journal.codecs.sealing import UNSEALED
 
@@ -32,9 +32,9 @@ def described(end: object) -> Description:
     if not isinstance(end, bytes | bytearray | memoryview):
         return Description(UNKNOWN, None)
     end = bytes(cast("bytes", end))
-    if not has_footer(end):
+    fields = Tail.of(end)
+    if fields is None:
         return Description(PickleCodec.id if ends_like_a_pickle(end) else UNKNOWN, None)
-    fields = Tail.read(end[CHECKSUM_BYTES - FOOTER_BYTES :])
     key_id = fields.key_id.rstrip(b"\0").decode("ascii", "replace")
     return Description(_printable(fields.codec_id), None if fields.seal == UNSEALED else _printable(key_id))
 

@@ -6,7 +6,8 @@ import hmac
 from typing import Final, Literal
 
 from jeeves_journal.codecs.compression import NOT_COMPRESSED, ZSTD, TooLargeError, Zstd
-from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, FORMAT_VERSION, Tail, checksum, has_footer
+from jeeves_journal.codecs.damage import REMEDY_DAMAGED
+from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, FORMAT_VERSION, Tail, checksum
 from jeeves_journal.codecs.keyring import Key, Keyring
 from jeeves_journal.codecs.sealing import (
     ENCRYPTED,
@@ -28,8 +29,6 @@ Seal = Literal["sign", "encrypt"]
 # The tag of AES-256-GCM is half as long as the field that it stands in.
 _BEHIND_TAG: Final = bytes(CHECKSUM_BYTES - TAG_BYTES)
 _SEALS: Final = {"sign": SIGNED, "encrypt": ENCRYPTED}
-
-REMEDY_DAMAGED: Final = "restore the row from a backup, or delete it so that the step runs again"
 
 
 class Envelope:
@@ -123,11 +122,9 @@ class Envelope:
 
     def is_current(self, footer: bytes) -> bool:
         """Return whether a footer says that its record was wrapped by these settings; its mark is not looked at."""
-        if not has_footer(footer):
-            return False
-        fields = Tail.read(footer[CHECKSUM_BYTES:])
+        fields = Tail.of(footer)
         mine = Tail.read(self._tails[NOT_COMPRESSED])
-        return fields._replace(nonce=mine.nonce, compression=mine.compression) == mine
+        return fields is not None and fields._replace(nonce=mine.nonce, compression=mine.compression) == mine
 
     def _mark(self, place: Place, body: bytes | memoryview, tail: bytes) -> bytes:
         return checksum(body, tail) if self._key is None else sign(self._key, place, body, tail)

@@ -54,6 +54,11 @@ class Tail(NamedTuple):
         return _TAIL.pack(self.key_id, self.nonce, codec_id, self.version, self.seal, self.compression, MAGIC)
 
     @classmethod
+    def of(cls, record: bytes) -> Tail | None:
+        """Read the fields in a record's last bytes; ``None`` where they are no footer."""
+        return cls.read(record[CHECKSUM_BYTES - FOOTER_BYTES :]) if has_footer(record) else None
+
+    @classmethod
     def read(cls, tail: bytes) -> Tail:
         """Read the fields of a tail. Until its mark was found right, they may be anybody's."""
         key_id, nonce, codec_id, version, seal, compression, _ = _TAIL.unpack(tail)

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any, cast
 
 from jeeves_journal.codecs.codec import Codec
-from jeeves_journal.codecs.envelope import REMEDY_DAMAGED, Envelope, unsealed
+from jeeves_journal.codecs.damage import REMEDY_DAMAGED, no_bytes, no_time
+from jeeves_journal.codecs.envelope import Envelope, unsealed
 from jeeves_journal.codecs.footer import has_footer
 from jeeves_journal.codecs.pickling import (
     PickleCodec,
@@ -106,7 +107,7 @@ class RecordCodec:
         value = self.decode(place, data)
         # SQLite keeps whatever was put into a column, whatever its type.
         if not isinstance(place.created_at, float | int | Decimal):
-            raise DecodeError("the record's time is not a number", REMEDY_DAMAGED, *place[1:3])
+            raise no_time(*place[1:3])
         return JournalEntry(value, float(place.created_at))
 
     def decode_chunks(self, place: Place, data: object) -> list[Any]:
@@ -138,7 +139,7 @@ class RecordCodec:
         # A caller's pool may have codecs of its own for these columns' types.
         if isinstance(data, bytearray | memoryview):
             return bytes(cast("bytearray | memoryview[int]", data))
-        raise DecodeError(f"the record holds no bytes but {type(data).__name__}", REMEDY_DAMAGED, *place[1:3])
+        raise no_bytes(data, *place[1:3])
 
     def _opened(self, place: Place, record: bytes) -> bytes | memoryview:
         try:

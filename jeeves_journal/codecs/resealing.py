@@ -8,11 +8,11 @@ from typing import Final, cast
 
 from jeeves_journal.codecs.codec import Codec, CodecOrName
 from jeeves_journal.codecs.configured import codec_of
-from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
-from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, has_footer
+from jeeves_journal.codecs.damage import no_time
+from jeeves_journal.codecs.footer import Tail
 from jeeves_journal.codecs.recording import RecordCodec
 from jeeves_journal.codecs.sealing import Place, seconds
-from jeeves_journal.errors import CodecError, DecodeError
+from jeeves_journal.errors import CodecError
 from jeeves_journal.options import Settings, read_codec
 from jeeves_journal.records import Resealed
 from jeeves_journal.tracebacks import forget_locals
@@ -71,7 +71,7 @@ class Resealer:
     def _renewed(self, place: Place, data: object) -> bytes:
         # A seal is bound to it.
         if seconds(place.created_at) is None:
-            raise DecodeError("the record's time is not a number", REMEDY_DAMAGED, *place[1:3])
+            raise no_time(*place[1:3])
         if self._reader is None or self._has_the_new_codec(data, self._reader):
             return self._writer.envelope.wrap(place, bytes(self._writer.payload(place, data)))
         return self._writer.encode(place, self._reader.decode(place, data))
@@ -80,6 +80,7 @@ class Resealer:
         """Return whether the codec was changed before, or by another, and only key or seal are older ones."""
         new = self._writer.envelope.codec_id
         # Two codecs may share an id, as two lists of types do.
-        if reader.envelope.codec_id == new or not isinstance(data, bytes) or not has_footer(data):
+        if reader.envelope.codec_id == new or not isinstance(data, bytes):
             return False
-        return Tail.read(data[CHECKSUM_BYTES - FOOTER_BYTES :]).codec_id == new
+        fields = Tail.of(data)
+        return fields is not None and fields.codec_id == new

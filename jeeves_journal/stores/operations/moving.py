@@ -19,7 +19,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
+from jeeves_journal.codecs.damage import REMEDY_DAMAGED, no_bytes
 from jeeves_journal.errors import DecodeError, InvalidKeyError
 from jeeves_journal.keys import check_key
 from jeeves_journal.records import Kind, StoredRecord
@@ -108,7 +108,7 @@ def _whole(session_id: str, kind: Kind, step_name: object, created_at: object, s
         raise DecodeError(f"a {kind}'s {error.what}", REMEDY_DAMAGED, session_id) from error
     recorded_at = time_of(created_at, session_id, name)
     if not isinstance(size, int):
-        raise DecodeError("the record holds no bytes", REMEDY_DAMAGED, session_id, name)
+        raise no_bytes(size, session_id, name)
     return _Listed(kind, name, recorded_at, size)
 
 

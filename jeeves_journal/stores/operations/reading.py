@@ -9,8 +9,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Text, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
-from jeeves_journal.errors import DecodeError
+from jeeves_journal.codecs.damage import no_bytes, no_time
 from jeeves_journal.keys import is_text
 from jeeves_journal.records import StoredRecord
 from jeeves_journal.stores.dialects import Key
@@ -24,8 +23,7 @@ def stored_record(key: Key, data: object, created_at: object) -> StoredRecord:
         DecodeError: It has no bytes, or no time.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
-        what = f"the record holds no bytes but {type(data).__name__}"
-        raise DecodeError(what, REMEDY_DAMAGED, *key[1:])
+        raise no_bytes(data, *key[1:])
     return StoredRecord(*key, bytes(cast("bytes", data)), time_of(created_at, *key[1:]))
 
 
@@ -36,7 +34,7 @@ def time_of(created_at: object, session_id: str, step_name: str) -> float:
         DecodeError: What stands there is no time.
     """
     if not isinstance(created_at, float | int | Decimal) or not math.isfinite(created_at):
-        raise DecodeError("the record's time is no number", REMEDY_DAMAGED, session_id, step_name)
+        raise no_time(session_id, step_name)
     return float(created_at)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Executable, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jeeves_journal.codecs import Place, Resealer
-from jeeves_journal.codecs.envelope import REMEDY_DAMAGED
+from jeeves_journal.codecs.damage import REMEDY_DAMAGED
 from jeeves_journal.codecs.footer import FOOTER_BYTES
 from jeeves_journal.errors import DecodeError
 from jeeves_journal.keys import is_text
