@@ -63,7 +63,11 @@ def downgrade(url: str, revision: str, **options: Unpack[StoreOptions]) -> None:
 
 @without_locals
 def current(url: str, **options: Unpack[StoreOptions]) -> str | None:
-    """Return the revision of a database, or ``None`` where no revision was run. Changes nothing."""
+    """Return the revision of a database, or ``None`` where no revision was run. Changes nothing.
+
+    Raises:
+        SchemaError: There is no such file.
+    """
     return _run(url, options, look, create=False).revision
 
 
