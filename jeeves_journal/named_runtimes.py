@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import Self, Unpack
 
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.runtime import JournaledRuntime
+from jeeves_journal.stores.dialects.postgres.protocols import Pool
 from jeeves_journal.stores.named import PostgresJournalStore, SqliteJournalStore
 from jeeves_journal.tracebacks import without_locals
-
-if TYPE_CHECKING:
-    from jeeves_journal.stores.dialects.postgres.pool import Pool
 
 
 class SqliteRuntime(JournaledRuntime):

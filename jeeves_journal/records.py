@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from jeeves_journal.errors import CodecError
+from jeeves_journal.errors import CodecError
 
 Kind: TypeAlias = Literal["step", "stream"]
 """What a record is of."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import Self, Unpack
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.stores.dialects import Database, database_for_dsn, database_for_path, database_for_pool
+from jeeves_journal.stores.dialects.postgres.protocols import Pool
 from jeeves_journal.stores.sql import SQLAlchemyJournalStore
 from jeeves_journal.tracebacks import without_locals
-
-if TYPE_CHECKING:
-    from jeeves_journal.stores.dialects.postgres.pool import Pool
 
 
 class SqliteJournalStore(SQLAlchemyJournalStore):

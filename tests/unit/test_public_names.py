@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from inspect import isfunction
+from typing import get_type_hints
 
 import pytest
 
@@ -27,6 +29,16 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 def test_every_public_name_can_be_imported(name: str) -> None:
     value = getattr(jeeves_journal, name)
     assert getattr(value, "__name__", name) == name
+
+
+@pytest.mark.parametrize("name", sorted({*jeeves_journal.__all__} - {"StoreOptions", "metadata"}))
+def test_the_type_hints_of_a_public_name_can_be_resolved(name: str) -> None:
+    # Not of StoreOptions, which comes before the codecs that it names, nor of metadata, which is SQLAlchemy's.
+    value = getattr(jeeves_journal, name)
+    get_type_hints(value)
+    if isinstance(value, type):
+        for method in filter(isfunction, vars(value).values()):
+            get_type_hints(method)
 
 
 def test_the_public_names_are_sorted_and_listed_by_dir() -> None:

@@ -11,6 +11,7 @@ from jeeves_journal.options import POSTGRES_OPTIONS, Settings, StoreOptions, rea
 from jeeves_journal.stores.dialects.database import Database
 from jeeves_journal.stores.dialects.errors import driver_error
 from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
+from jeeves_journal.stores.dialects.postgres.protocols import Pool
 from jeeves_journal.stores.dialects.rows import Key, Row, SessionQuery, SessionRow, Size, Stored
 from jeeves_journal.stores.dialects.urls import Target, parse_dsn, parse_url
 
@@ -102,7 +103,7 @@ def database_for_pool(pool: object, options: StoreOptions, *, close_pool: bool) 
         return pool
     if not (callable(getattr(pool, "acquire", None)) and callable(getattr(pool, "is_closing", None))):
         raise ConfigurationError(f"a {type(pool).__name__} is not an asyncpg.Pool", "pass what create_pool returns")
-    from jeeves_journal.stores.dialects.postgres.pool import Pool, PooledPostgres
+    from jeeves_journal.stores.dialects.postgres.pool import PooledPostgres
 
     settings = read_settings(options, accepted=_BORROWED_POSTGRES_OPTIONS)
     return PooledPostgres(cast("Pool", pool), settings, close_pool=close_pool)

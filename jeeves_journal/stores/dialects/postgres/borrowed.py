@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import BorrowedConnections, Connections
 from jeeves_journal.stores.dialects.postgres.database import PostgresDatabase
-from jeeves_journal.stores.dialects.postgres.driver import Driver, terminated
+from jeeves_journal.stores.dialects.postgres.driver import terminated
+from jeeves_journal.stores.dialects.postgres.protocols import Driver
 
 
 class BorrowedPostgres(PostgresDatabase):

@@ -14,7 +14,7 @@ from jeeves_journal.errors import JournalError
 from jeeves_journal.options import Settings
 from jeeves_journal.records import Finding, Kind
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
-from jeeves_journal.stores.dialects.postgres.driver import Driver, Lender, seconds_until, transaction_on
+from jeeves_journal.stores.dialects.postgres.driver import seconds_until, transaction_on
 from jeeves_journal.stores.dialects.postgres.errors import (
     explain,
     is_passing,
@@ -22,6 +22,7 @@ from jeeves_journal.stores.dialects.postgres.errors import (
 )
 from jeeves_journal.stores.dialects.postgres.examined import examine
 from jeeves_journal.stores.dialects.postgres.looking import SNAPSHOT, estimated_size, have_keys_by_bytes
+from jeeves_journal.stores.dialects.postgres.protocols import Driver, Lender
 from jeeves_journal.stores.dialects.postgres.records import DIALECT, records_in
 from jeeves_journal.stores.dialects.postgres.transactions import change_together, lock_session, was_committed, xid
 from jeeves_journal.stores.dialects.postgres.upgrades import session_lock, transaction_lock

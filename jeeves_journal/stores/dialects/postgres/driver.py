@@ -1,32 +1,16 @@
-"""asyncpg's connections: what is used of them, transactions on them, and when one is of no more use."""
+"""asyncpg's connections: transactions on them, and when one is of no more use."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any, Protocol, TypeAlias
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 
 from jeeves_journal.stores.dialects.postgres.errors import (
     is_connection_loss,
     is_refused_write,
 )
-
-
-class Driver(Protocol):
-    """What is used of ``asyncpg.Connection``, which ships no types."""
-
-    async def execute(self, query: str, *arguments: object) -> str: ...
-    async def fetch(self, query: str, *arguments: object) -> list[tuple[Any, ...]]: ...
-    async def fetchrow(self, query: str, *arguments: object) -> tuple[Any, ...] | None: ...
-    async def fetchval(self, query: str, *arguments: object) -> Any: ...
-    async def close(self) -> None: ...
-    def terminate(self) -> None: ...
-    def is_closed(self) -> bool: ...
-    def is_in_transaction(self) -> bool: ...
-
-
-Lender: TypeAlias = Callable[[], AbstractAsyncContextManager[Driver]]
+from jeeves_journal.stores.dialects.postgres.protocols import Driver
 
 
 @asynccontextmanager

@@ -7,8 +7,8 @@ from typing import Any, Final, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 
-from jeeves_journal.stores.dialects.postgres.driver import Driver
 from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
+from jeeves_journal.stores.dialects.postgres.protocols import Driver
 
 _connect: Final[Callable[..., Awaitable[Driver]]] = cast("Any", asyncpg).connect
 

@@ -17,9 +17,10 @@ from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.kept_connections import KeptConnections
 from jeeves_journal.stores.dialects.postgres.database import PostgresDatabase
-from jeeves_journal.stores.dialects.postgres.driver import Driver, Lender, seconds_until, terminated
+from jeeves_journal.stores.dialects.postgres.driver import seconds_until, terminated
 from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
 from jeeves_journal.stores.dialects.postgres.hosts import Hosts
+from jeeves_journal.stores.dialects.postgres.protocols import Driver, Lender
 from jeeves_journal.stores.dialects.postgres.upgrades import while_answering
 from jeeves_journal.stores.dialects.rows import Row
 

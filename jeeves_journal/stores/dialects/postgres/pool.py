@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any, Protocol
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 from sqlalchemy import NullPool
@@ -16,16 +16,8 @@ from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.options import Settings
 from jeeves_journal.stores.dialects.connections import Connections
 from jeeves_journal.stores.dialects.postgres.database import PostgresDatabase
-from jeeves_journal.stores.dialects.postgres.driver import Driver, terminated
-
-
-class Pool(Protocol):
-    """What is used of ``asyncpg.Pool``, which ships no types."""
-
-    def acquire(self) -> AbstractAsyncContextManager[Driver]: ...
-    def is_closing(self) -> bool: ...
-    async def close(self) -> None: ...
-    def terminate(self) -> None: ...
+from jeeves_journal.stores.dialects.postgres.driver import terminated
+from jeeves_journal.stores.dialects.postgres.protocols import Driver, Pool
 
 
 class PooledPostgres(PostgresDatabase):

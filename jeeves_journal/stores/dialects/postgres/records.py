@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 
 from jeeves_journal.records import Kind
-from jeeves_journal.stores.dialects.postgres.driver import Driver
+from jeeves_journal.stores.dialects.postgres.protocols import Driver
 from jeeves_journal.stores.dialects.rows import Key, Row, SessionRow, Stored
 from jeeves_journal.stores.statements import (
     KINDS,
