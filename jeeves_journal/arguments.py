@@ -51,7 +51,7 @@ class SessionsQuery:
             is_recent_first=check_order(order) == "recent",
             newer_than=None if newer_than is None else check_age("newer_than", newer_than),
             older_than=None if older_than is None else check_age("older_than", older_than),
-            after=after if after is None or isinstance(after, SessionSummary) else check_key("after", after),
+            after=None if after is None else check_place("after", after),
             limit=check_count("limit", limit),
         )
 
@@ -59,6 +59,22 @@ class SessionsQuery:
 def recent_first(session: SessionSummary) -> tuple[float, str]:
     """Return by what sessions are sorted, the most recent first; at the same time, by their ids."""
     return -session.last_recorded, session.id
+
+
+def check_place(name: str, place: object) -> str | SessionSummary:
+    """Return a place among sessions: an id, or a summary, whose id may also be one that only a database keeps.
+
+    Raises:
+        ConfigurationError: The summary is none that a store returned.
+        InvalidKeyError: No store accepts the id.
+    """
+    if not isinstance(place, SessionSummary):
+        return check_key(name, place)
+    # Somebody else's, or read from a file: dataclasses check nothing.
+    session_id, last_recorded = cast("tuple[object, object]", (place.id, place.last_recorded))
+    if not (isinstance(session_id, str) and is_text(session_id) and _is_time(last_recorded)):
+        raise ConfigurationError(f"{name} cannot be used", "pass a summary as sessions() returned it")
+    return place
 
 
 def check_age(name: str, age: object) -> float:
@@ -148,13 +164,16 @@ def _check_record(session_id: str, record: object) -> StoredRecord:
     step_name = check_key("step_name", record.step_name)
     if record.kind not in ("step", "stream") or not isinstance(record.data, bytes):
         raise _refused_records("one that is neither a step nor a stream, or without bytes", session_id, step_name)
-    created_at = record.created_at
-    # A NaN is at most nothing.
-    if not isinstance(created_at, float | int) or not abs(created_at) <= sys.float_info.max:
+    if not _is_time(record.created_at):
         raise _refused_records("one without a time", session_id, step_name)
-    return StoredRecord(record.kind, session_id, step_name, record.data, float(created_at))
+    return StoredRecord(record.kind, session_id, step_name, record.data, float(record.created_at))
 
 
 def _refused_records(what: str, session_id: str, step_name: str | None = None) -> ConfigurationError:
     remedy = "pass what records() of another store returned"
     return ConfigurationError(f"the records to restore cannot be {what}", remedy, session_id, step_name)
+
+
+def _is_time(time: object) -> bool:
+    # A NaN is at most nothing.
+    return isinstance(time, float | int) and abs(time) <= sys.float_info.max

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from math import nan
 from typing import Any, Literal
 
 import pytest
@@ -118,6 +120,17 @@ class PagingContract(ManagedJournalStoreContract):
         arguments: dict[str, Any] = {name: bad}
         with pytest.raises(ConfigurationError, match=name):
             await store.sessions(**arguments)
+
+    @pytest.mark.parametrize(
+        "bad", [*({"id": bad} for bad in (7, None, "\udcff")), *({"last_recorded": bad} for bad in ("now", None, nan))]
+    )
+    async def test_no_page_goes_on_behind_what_is_no_summary(
+        self, store: OperableJournalStore, bad: dict[str, Any]
+    ) -> None:
+        after = replace(SessionSummary("run", 1, 0, 1.0, 1.0, 1), **bad)
+        for order in ("id", "recent"):
+            with pytest.raises(ConfigurationError, match="after"):
+                await store.sessions(order=order, after=after)
 
     async def test_no_page_goes_on_behind_a_bad_key(self, store: OperableJournalStore) -> None:
         for key in values.plain(values.BAD_KEYS):
