@@ -72,7 +72,7 @@ def check_place(name: str, place: object) -> str | SessionSummary:
         return check_key(name, place)
     # Somebody else's, or read from a file: dataclasses check nothing.
     session_id, last_recorded = cast("tuple[object, object]", (place.id, place.last_recorded))
-    if not (isinstance(session_id, str) and is_text(session_id) and _is_time(last_recorded)):
+    if not (is_text(session_id) and _is_time(last_recorded)):
         raise ConfigurationError(f"{name} cannot be used", "pass a summary as sessions() returned it")
     return place
 

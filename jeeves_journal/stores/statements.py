@@ -29,7 +29,7 @@ from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import TypeEngine
 
 from jeeves_journal.records import Kind
-from jeeves_journal.stores.models import TIME_TYPE, StepRecord, StreamRecord
+from jeeves_journal.stores.models import KEY_TYPE, TIME_TYPE, StepRecord, StreamRecord
 
 KINDS: Final[tuple[Kind, ...]] = ("step", "stream")
 
@@ -188,12 +188,16 @@ def _read(kind: Kind) -> ClauseElement:
     )
 
 
+# JeevesAgent's tables may still have another collation.
+_RECORDED_ORDER: Final = TABLES["step"].c.created_at, TABLES["step"].c.step_name.cast(KEY_TYPE)
+
+
 def _read_session() -> ClauseElement:
     steps = TABLES["step"]
     return (
         select(steps.c.step_name, steps.c.value, steps.c.created_at)
         .where(steps.c.session_id == _key("session_id"))
-        .order_by(steps.c.created_at, steps.c.step_name)
+        .order_by(*_RECORDED_ORDER)
     )
 
 
@@ -209,7 +213,7 @@ def _read_session_if_within() -> ClauseElement:
 
 def _read_session_within() -> ClauseElement:
     steps = TABLES["step"]
-    size = func.sum(func.length(steps.c.value)).over(order_by=(steps.c.created_at, steps.c.step_name))
+    size = func.sum(func.length(steps.c.value)).over(order_by=_RECORDED_ORDER)
     # The sizes come first and alone, so that no payload beyond the bound is read from disk or sorted.
     sized = select(steps.c.step_name, size.label("size")).where(steps.c.session_id == _key("session_id")).subquery()
     return (
@@ -218,5 +222,5 @@ def _read_session_within() -> ClauseElement:
         .where(
             sized.c.size <= bindparam("max_bytes", type_=BigInteger()), steps.c.session_id == _key("same_session_id")
         )
-        .order_by(steps.c.created_at, steps.c.step_name)
+        .order_by(*_RECORDED_ORDER)
     )

@@ -10,8 +10,9 @@ import pytest
 
 from jeeves_journal import JournalStore, Keyring
 from jeeves_journal.records import StepSummary
+from jeeves_journal.testing.planting import names, plant, stored
 from tests.operations.journals import Given, make
-from tests.stores.rows import Rows, SqliteRows, put_raw
+from tests.stores.rows import PostgresRows, Rows, SqliteRows, put_raw
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +40,20 @@ async def test_steps_and_streams_are_in_recorded_order(rows: Rows):
     async with JournalStore.from_url(rows.url) as store:
         found = [(step.kind, step.name, step.bytes, step.recorded_at) for step in await store.steps("s")]
     assert found == [("step", "n", 1, 1.0), ("stream", "n", 2, 1.0), ("stream", "a", 4, 2.0), ("step", "late", 3, 3.0)]
+
+
+async def test_names_are_ordered_by_their_bytes_also_in_tables_that_were_never_upgraded(migrated_postgres_url: str):
+    rows = PostgresRows(migrated_postgres_url)
+    rows.run('ALTER TABLE journal_steps ALTER step_name TYPE TEXT COLLATE "default"', [()])
+    by_bytes = ["-a", "9", "A", "Z", "_", "a", "b", "é"]
+    async with JournalStore.from_url(rows.url) as store:
+        await plant(store, "s", dict.fromkeys(by_bytes, 5.0))
+        assert await names(store, "s") == by_bytes
+        assert [record.step_name for record in await stored(store, "s")] == by_bytes
+        assert list(await store.get_steps("s")) == by_bytes
+        assert list(await store.read_ahead("s", 1 << 30)) == by_bytes
+        bytes_of_three = sum(step.bytes for step in (await store.steps("s"))[:3])
+        assert list(await store.read_ahead("s", bytes_of_three)) == by_bytes[:3]
 
 
 @pytest.mark.parametrize("codec", ["pickle", "json"])
