@@ -7,7 +7,8 @@ import logging
 import os
 import random
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from operator import itemgetter
 from typing import Final, TypeVar
@@ -81,6 +82,18 @@ class Lanes:
             self._read_session, self._fail, BatchQueue(most=1), timeout=timeout
         )
         self._all = (self._writes, self.reads, self.sessions)
+        self._operations = set[asyncio.Future[None]]()
+
+    @contextmanager
+    def operation(self) -> Generator[None]:
+        """Surround what an operator asks, for which closing is to wait."""
+        end: asyncio.Future[None] = self.loop.create_future()
+        self._operations.add(end)
+        try:
+            yield
+        finally:
+            self._operations.discard(end)
+            end.set_result(None)
 
     async def write(self, kind: Kind, session_id: str, step_name: str, encode: Callable[[Place], bytes]) -> None:
         """Record what ``encode`` returns of where the record will stand, once there is room for it."""
@@ -108,6 +121,8 @@ class Lanes:
     async def close(self) -> None:
         """Wait until every call has its answer, then close the database."""
         # At the same time: of lanes that wait for a database that hangs, each takes the whole timeout.
+        await asyncio.gather(self._end_of_operations(), *(lane.drain() for lane in self._all))
+        # What operations have asked of them since.
         await asyncio.gather(*(lane.drain() for lane in self._all))
         try:
             async with asyncio.timeout(self._database.settings.timeout), self._opening:
@@ -119,6 +134,10 @@ class Lanes:
             self._is_closed = True
             # Everything is durable already, and a connection that cannot even be closed is of no more use.
             self.abandon()
+
+    async def _end_of_operations(self) -> None:
+        while self._operations:
+            await asyncio.wait(self._operations)
 
     async def open(self) -> None:
         """Open the database unless it is open, and see that its schema can be used."""

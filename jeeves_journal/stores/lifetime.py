@@ -79,7 +79,8 @@ class StoreLifetime:
         """Do what operators ask."""
         lanes = self._lanes_here()
         async with self._database.translating():
-            return await work(lanes, self._database, *args, **kwargs)
+            with lanes.operation():
+                return await work(lanes, self._database, *args, **kwargs)
 
     def _lanes_here(self, session_id: str | None = None, step_name: str | None = None) -> Lanes:
         """Return the lanes of this process and event loop.

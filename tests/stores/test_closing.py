@@ -6,7 +6,8 @@ import asyncio
 import gc
 import time
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,54 @@ async def test_closing_answers_the_reads_in_flight(url: str):
     await store.aclose()
     answers = await asyncio.gather(*reads)
     assert {answer.value for answer in answers[::2]} == {answer["n"].value for answer in answers[1::2]} == {1}
+
+
+OPERATIONS: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "sessions": lambda store: store.sessions(),
+    "steps": lambda store: store.steps("run"),
+    "delete": lambda store: store.delete_session("run"),
+    "rewind": lambda store: store.rewind("run", to="a"),
+    "fork": lambda store: store.fork_session("run", "copy"),
+    "usage": lambda store: store.usage(),
+    "examine": lambda store: store.examine(),
+}
+ROUNDS: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "prune": lambda store: store.prune(timedelta(), batch=1),
+    "reseal": lambda store: store.reseal(from_codec="json"),
+}
+
+
+async def close_at_any_moment(
+    url: str, operation: Callable[[Any], Awaitable[Any]]
+) -> AsyncIterator[asyncio.Future[Any]]:
+    """Close a store sooner and later after an operation began, until that ends before; yield each operation."""
+    turns, was_done = 1, False
+    while not was_done:
+        store = JournalStore.from_url(url)
+        await store.delete_session("copy")
+        for name in "abc":
+            await store.put_step("run", name, name)
+        calling = asyncio.ensure_future(operation(store))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        was_done = calling.done()
+        await store.aclose()
+        yield calling
+        turns = turns * 3 // 2 + 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_closing_waits_for_an_operation_in_flight(url: str, operation: str):
+    async for calling in close_at_any_moment(url, OPERATIONS[operation]):
+        assert calling.done()
+        await calling
+
+
+@pytest.mark.parametrize("operation", ROUNDS)
+async def test_closing_ends_what_goes_in_rounds_after_one_of_them(url: str, operation: str):
+    async for calling in close_at_any_moment(url, ROUNDS[operation]):
+        (outcome,) = await asyncio.wait_for(asyncio.gather(calling, return_exceptions=True), 5)
+        assert not isinstance(outcome, Exception) or isinstance(outcome, StoreClosedError), repr(outcome)
 
 
 async def test_closing_that_is_cancelled_goes_on_and_loses_nothing(lasting_url: str):
