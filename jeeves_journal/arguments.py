@@ -166,7 +166,7 @@ def _check_record(session_id: str, record: object) -> StoredRecord:
         raise _refused_records("one that is neither a step nor a stream, or without bytes", session_id, step_name)
     if not _is_time(record.created_at):
         raise _refused_records("one without a time", session_id, step_name)
-    return StoredRecord(record.kind, session_id, step_name, record.data, float(record.created_at))
+    return StoredRecord(record.kind, session_id, step_name, bytes(record.data), float(record.created_at))
 
 
 def _refused_records(what: str, session_id: str, step_name: str | None = None) -> ConfigurationError:

@@ -18,6 +18,10 @@ from jeeves_journal.testing.managed import ManagedJournalStoreContract
 from jeeves_journal.testing.planting import names, plant, record, stored
 
 
+class _OtherBytes(bytes):
+    pass
+
+
 class MovingContract(ManagedJournalStoreContract):
     """Records leave a store as they are, and enter it likewise. A subclass overrides ``store``."""
 
@@ -111,6 +115,11 @@ class MovingContract(ManagedJournalStoreContract):
         ]
         assert await store.restore_session(session_id, iter(records))
         assert await stored(store, session_id) == records
+
+    async def test_what_behaves_as_bytes_is_kept_as_bytes(self, store: OperableJournalStore, session_id: str) -> None:
+        assert await store.restore_session(session_id, [record(session_id, "fetch", 1.0, data=_OtherBytes(b"data"))])
+        (kept,) = await stored(store, session_id)
+        assert (type(kept.data), kept.data) == (bytes, b"data")
 
     async def test_every_name_is_restored(self, store: OperableJournalStore, session_id: str) -> None:
         steps = {str(key.values[0]): 1.0 for key in values.GOOD_KEYS} | dict.fromkeys(values.longest_keys("a"), 1.0)
