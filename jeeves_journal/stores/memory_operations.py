@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from math import inf
-from typing import Literal
+from typing import Final, Literal
 
 from jeeves_journal.arguments import (
     SessionsQuery,
@@ -31,6 +32,8 @@ from jeeves_journal.stores.refusals import (
     target_has_records,
 )
 from jeeves_journal.tracebacks import without_locals
+
+_LOGGER: Final = logging.getLogger("jeeves_journal")
 
 
 class OperatedMemoryStore:
@@ -128,11 +131,13 @@ class OperatedMemoryStore:
         latest = timestamp() - age
         summaries = map(self._records.summary, self._records.session_ids())
         old = [each for each in summaries if each.last_recorded < latest and not each.id.startswith(kept)]
+        records = sum(summary.steps + summary.streams for summary in old)
+        pruned = Pruned(len(old), records, sum(summary.bytes for summary in old))
         if not dry_run:
             for summary in old:
                 self._records.delete(self._records.of_session(summary.id))
-        records = sum(summary.steps + summary.streams for summary in old)
-        pruned = Pruned(len(old), records, sum(summary.bytes for summary in old))
+            counts = pruned.sessions, pruned.records, pruned.bytes
+            _LOGGER.info("memory: pruned %d sessions, %d records, %d bytes", *counts)
         if progress is not None:
             progress(pruned)
         return pruned

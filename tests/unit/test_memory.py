@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from datetime import timedelta
 
@@ -79,6 +80,15 @@ async def test_all_that_was_recorded_is_pruned_at_no_age() -> None:
     store = await recorded(fetch=1, charge=2)
     assert (await store.prune(timedelta())).records == 2
     assert store.step_keys() == []
+
+
+async def test_the_log_tells_how_much_was_pruned(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "jeeves_journal")
+    store = await recorded(fetch=1)
+    (session,) = await store.sessions()
+    await store.prune(timedelta(), dry_run=True)
+    await store.prune(timedelta())
+    assert caplog.messages == [f"memory: pruned 1 sessions, 1 records, {session.bytes} bytes"]
 
 
 async def test_a_fork_is_sealed_for_its_own_session() -> None:
