@@ -128,6 +128,9 @@ class Outline:
 
     def add(self, items: list[Any]) -> None:
         target = self._stack[-1]
+        # On this stack, only a dict's pairs are tuples.
+        if isinstance(target, Pairs) and not all(isinstance(item, tuple) for item in items):
+            raise UnclearError("it adds to a dict what are no pairs")
         (target.later if isinstance(target, Made) else target.items).extend(items)
 
     def make(self, arguments: Any) -> None:

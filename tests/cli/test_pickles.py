@@ -165,8 +165,12 @@ def test_more_opcodes_than_are_looked_at_are_unclear() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b".", b"x", b"a.", b"(.", b"N", b"t.", b"]Na", b"h\x00.", b"Nb.", b"NNu.", b"K\x01K\x02\x93.", b"0."],
-)
+    [
+        b"", b".", b"x", b"a.", b"(.", b"N", b"t.", b"]Na", b"h\x00.", b"Nb.", b"NNu.", b"K\x01K\x02\x93.", b"0.",
+        # What is added to a dict and is no pair.
+        b"}(K\x01e.", b"}K\x01a.", b"}(K\x01\x90.",
+    ],
+)  # fmt: skip
 def test_what_is_no_pickle_is_unclear(payload: bytes) -> None:
     with pytest.raises(UnclearError):
         Outline(payload)
