@@ -74,6 +74,15 @@ async def test_a_read_only_file_refuses_writes_and_says_why(folder: Path):
         assert await recorded(store, "s", "n") == "kept"
 
 
+async def test_nothing_is_left_beside_a_read_only_file_that_its_owner_may_not_write(folder: Path):
+    path = folder / "journal.db"
+    await make_journal(path)
+    folder.chmod(0o777)
+    path.chmod(0o444)
+    printed_by(TRY, path)
+    assert [each.name for each in folder.iterdir()] == [path.name]
+
+
 async def test_a_file_in_a_read_only_folder_refuses_every_call_and_says_why(folder: Path):
     path = folder / "journal.db"
     await make_journal(path)

@@ -71,7 +71,7 @@ class SqliteFile(OwnSqlite):
         warn_of_wal_reset_bug()
         expected = await asyncio.to_thread(prepare_file, self.path, create=create)
         self._files = self._unlocked = None
-        if self.only_looks and await asyncio.to_thread(would_leave_log, self.path):
+        if await asyncio.to_thread(would_leave_log, self.path):
             return self._without_locks()
         connections = self._connections_of(self._start_engine(str(self.path)))
         if self.only_looks:
@@ -175,7 +175,7 @@ class SqliteFile(OwnSqlite):
             raise StoreUnavailableError(what, "put the files back, or open a new store")
         if self._unlocked is not None and not self._unlocked.is_unchanged():
             what = f"{self.describe()} was written to while it was read without locks"
-            raise StoreUnavailableError(what, "open a new store, or let this process write the file's folder")
+            raise StoreUnavailableError(what, "open a new store, or let this process write the file and its folder")
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Turn WAL mode on; runs on the driver's thread."""
