@@ -11,6 +11,7 @@ from jeeves_journal.cli.journals import Journal, keys_of_environment, run
 from jeeves_journal.cli.nearest import recorded_steps
 from jeeves_journal.cli.options import Json, Schema, SessionId, Url, Yes
 from jeeves_journal.cli.output import print_json, say
+from jeeves_journal.cli.proposing import session_ids, step_names
 from jeeves_journal.cli.text import count, shown, size
 from jeeves_journal.errors import DecodeError
 from jeeves_journal.options import StoreOptions
@@ -21,7 +22,14 @@ def rewind(
     url: Url,
     session: SessionId,
     to: Annotated[
-        str, typer.Option("--to", metavar="STEP", show_default=False, help="The first step that is forgotten.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="STEP",
+            show_default=False,
+            help="The first step that is forgotten.",
+            autocompletion=step_names,
+        ),
     ],
     *,
     yes: Yes = False,
@@ -52,7 +60,10 @@ def delete(
     session: SessionId,
     *,
     step: Annotated[
-        str | None, typer.Option("--step", metavar="STEP", show_default=False, help="Delete only this step.")
+        str | None,
+        typer.Option(
+            "--step", metavar="STEP", show_default=False, help="Delete only this step.", autocompletion=step_names
+        ),
     ] = None,
     yes: Yes = False,
     json: Json = False,
@@ -79,12 +90,21 @@ def delete(
 
 def fork(
     url: Url,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", show_default=False, help="The session to copy.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", show_default=False, help="The session to copy.", autocompletion=session_ids),
+    ],
     target: Annotated[str, typer.Argument(metavar="TARGET", show_default=False, help="The new session.")],
     *,
     before: Annotated[
         str | None,
-        typer.Option("--before", metavar="STEP", show_default=False, help="Copy only what was recorded before it."),
+        typer.Option(
+            "--before",
+            metavar="STEP",
+            show_default=False,
+            help="Copy only what was recorded before it.",
+            autocompletion=step_names,
+        ),
     ] = None,
     json: Json = False,
     schema: Schema = None,

@@ -13,6 +13,7 @@ from jeeves_journal.cli.journals import Journal, run
 from jeeves_journal.cli.nearest import recorded_steps
 from jeeves_journal.cli.options import Json, Schema, Url
 from jeeves_journal.cli.output import print_json, progress, say
+from jeeves_journal.cli.proposing import session_ids
 from jeeves_journal.cli.text import count, size
 
 
@@ -22,7 +23,12 @@ def export(
     *,
     session: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", show_default=False, help="Only this session. May be repeated."),
+        typer.Option(
+            metavar="ID",
+            show_default=False,
+            help="Only this session. May be repeated.",
+            autocompletion=session_ids,
+        ),
     ] = None,
     json: Json = False,
     schema: Schema = None,

@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from jeeves_journal.cli.proposing import session_ids
+
 Url: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -20,4 +22,7 @@ Schema: TypeAlias = Annotated[
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-SessionId: TypeAlias = Annotated[str, typer.Argument(metavar="SESSION", show_default=False, help="The session's id.")]
+SessionId: TypeAlias = Annotated[
+    str,
+    typer.Argument(metavar="SESSION", show_default=False, help="The session's id.", autocompletion=session_ids),
+]

@@ -11,6 +11,7 @@ from jeeves_journal.cli.exits import warn
 from jeeves_journal.cli.journals import Journal, run
 from jeeves_journal.cli.options import Json, Schema, Url
 from jeeves_journal.cli.output import is_terminal, print_json, print_lines, print_table
+from jeeves_journal.cli.proposing import session_ids
 from jeeves_journal.cli.text import clock, moment, size, span
 from jeeves_journal.records import SessionSummary
 
@@ -27,7 +28,10 @@ def sessions(
     newer_than: NewerThan = None,
     older_than: OlderThan = None,
     after: Annotated[
-        str | None, typer.Option(metavar="SESSION", show_default=False, help="Go on behind this session.")
+        str | None,
+        typer.Option(
+            metavar="SESSION", show_default=False, help="Go on behind this session.", autocompletion=session_ids
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     json: Json = False,

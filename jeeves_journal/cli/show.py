@@ -14,6 +14,7 @@ from jeeves_journal.cli.journals import Journal, run
 from jeeves_journal.cli.nearest import recorded_steps
 from jeeves_journal.cli.options import Json, Schema, SessionId, Url
 from jeeves_journal.cli.output import is_terminal, print_json, print_lines, print_table, say
+from jeeves_journal.cli.proposing import step_names
 from jeeves_journal.cli.text import clock, count, moment, shown, size, span
 from jeeves_journal.cli.values import print_values, values_of
 from jeeves_journal.records import StepSummary
@@ -28,7 +29,10 @@ _BESIDE: Final = 60
 def show(
     url: Url,
     session: SessionId,
-    step: Annotated[str | None, typer.Argument(metavar="STEP", show_default=False, help="Show its value.")] = None,
+    step: Annotated[
+        str | None,
+        typer.Argument(metavar="STEP", show_default=False, help="Show its value.", autocompletion=step_names),
+    ] = None,
     *,
     unpickle: Annotated[
         bool, typer.Option("--unpickle", help="Unpickle the value. That runs the code that it names: you trust it.")
