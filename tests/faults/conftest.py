@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -36,3 +38,11 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
     figures = Figures()
     yield figures
     request.node.user_properties.append(("figures", str(figures)))
+
+
+@pytest.fixture
+def dice(figures: Figures) -> Random:
+    """What faults are drawn from; its seed is printed."""
+    seed = secrets.randbelow(1_000_000)
+    figures.others["seed"] = str(seed)
+    return Random(seed)

@@ -1,146 +1,165 @@
-"""Writers that keep a ledger of what was acknowledged, and read it back while something goes wrong."""
+"""Many tasks that put and get in a store while something goes wrong, and tell a ledger what they were answered."""
 
 from __future__ import annotations
 
 import asyncio
-import random
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from itertools import count
+from random import Random
+from typing import Final
 
-from jeeves_journal import SQLAlchemyJournalStore, StoreUnavailableError
-from tests.faults.figures import Figures
+from jeeves_journal import ManagedJournalStore
+from tests.faults.ledger import KINDS, Kind, Ledger, Record
 
-T = TypeVar("T")
+WRITERS: Final = 16
+READERS: Final = 4
 
-KEYS_PER_WRITER = 5
-# Enough that a value cannot be right by chance, and that answers come in several pieces.
-_PADDING = 500
-
-
-def value_of(session: str, step: str, version: int) -> tuple[str, str, int, str]:
-    """Return what a writer puts: it says where it belongs."""
-    return session, step, version, "x" * _PADDING
+# Records that each writer has for itself, and that all of them put, often at once.
+_OWN: Final = 5
+_CONTESTED: Final = 3
 
 
-class Ledger:
-    """What one writer was told, by step: kept outside the database.
+class Load:
+    """What the tasks do; ``under_load`` lets them.
 
-    Each step has one writer, who puts one version after the other: a step must hold the last version that was
-    acknowledged, or one that was put after it without an answer.
+    Some puts make a record of their own, others go over an older one, so that a record that comes late and over a
+    newer one shows, and some of those are made by several tasks at once.
+
+    Attributes:
+        ledger: What they are told.
+        refused: Calls that were refused, until now.
+        latest_answered: When the call began that began last of those that were answered, as ``time.monotonic()``.
     """
 
-    def __init__(self, session: str, figures: Figures) -> None:
-        self.session = session
-        self._figures = figures
-        self._acknowledged: dict[str, int] = {}
-        self._tried: dict[str, int] = {}
-        self.versions = 0
+    def __init__(self, store: ManagedJournalStore, ledger: Ledger, *, session: str, seed: object) -> None:
+        self.ledger = ledger
+        self.refused = 0
+        self.latest_answered = 0.0
+        self._store = store
+        self._session = session
+        self._seed = seed
+        self._once = f"{session}/once-{ledger.puts}"
+        self._serials = count()
+        self._recent: deque[Record] = deque(maxlen=50)
+        self._news = asyncio.Event()
+        self._is_over = False
 
-    async def put(self, step: str, put: Callable[[tuple[str, str, int, str]], Awaitable[None]]) -> None:
-        """Put the next version and note what became of it."""
-        self.versions += 1
-        version = self.versions
-        self._tried[step] = version
-        with self._figures.timing():
-            try:
-                await put(value_of(self.session, step, version))
-            except StoreUnavailableError:
-                self._figures.unknown += 1
-                self._figures.refused += 1
-                return
-        self._acknowledged[step] = version
-        self._figures.acknowledged += 1
+    async def write(self, task: int) -> None:
+        """Put and get until it is over."""
+        dice = Random(f"{self._seed} writer {task}")
+        while not self._is_over:
+            await self._make(self._put(dice, task) if dice.random() < 0.7 else self._get(dice, f"{task}"))
 
-    def check(self, step: str, value: object) -> None:
-        """Count a step as lost or wrong that does not hold what it must; ``None`` stands for no record."""
-        acknowledged, tried = self._acknowledged.get(step, 0), self._tried.get(step, 0)
-        if value is None:
-            self._figures.lost += acknowledged > 0
-            return
-        version = value[2] if isinstance(value, tuple) and len(value) == 4 else -1
-        if value != value_of(self.session, step, version) or version > tried:
-            self._figures.wrong += 1
-        elif version < acknowledged:
-            self._figures.lost += 1
+    async def read(self, task: int) -> None:
+        """Get until it is over."""
+        dice = Random(f"{self._seed} reader {task}")
+        await self.acknowledgements(1)
+        while not self._is_over:
+            await self._make(self._get(dice, "0"))
 
-    def check_all(self, values: dict[str, object]) -> None:
-        """Check every step that was ever put."""
-        for step in self._tried:
-            self.check(step, values.get(step))
+    def end(self) -> None:
+        """Let every task make no more calls."""
+        self._is_over = True
 
+    async def acknowledgements(self, number: int) -> None:
+        """Wait until so many more puts were acknowledged, or fail after a minute."""
+        goal = len(self.ledger.acknowledged_at) + number
+        await self._until(lambda: len(self.ledger.acknowledged_at) >= goal)
 
-class Writer:
-    """One task that puts, gets and streams under keys of its own."""
+    async def refusals(self, number: int) -> None:
+        """Wait until so many more calls were refused, or fail after a minute."""
+        goal = self.refused + number
+        await self._until(lambda: self.refused >= goal)
 
-    def __init__(self, store: SQLAlchemyJournalStore, number: int, figures: Figures, dice: random.Random) -> None:
-        self.store = store
-        self.steps = Ledger(f"writer-{number}", figures)
-        self.streams = Ledger(f"writer-{number}", figures)
-        self._figures = figures
-        self._dice = random.Random(dice.random())
+    async def first_after(self, moment: float) -> float:
+        """Return the seconds from a moment, as ``time.time()``, to the first acknowledgement after it."""
+        while not (later := [at for at in self.ledger.acknowledged_at[-10_000:] if at >= moment]):
+            await self.acknowledgements(1)
+        return later[0] - moment
 
-    async def work_until(self, over: asyncio.Event) -> None:
-        """Call again and again; nothing but ``StoreUnavailableError`` may be raised."""
-        while not over.is_set():
-            await self.call_once()
+    async def _until(self, is_reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not is_reached():
+                self._news.clear()
+                await self._news.wait()
 
-    async def call_once(self) -> None:
-        """Make one call, whichever."""
-        session, step = self.steps.session, f"{self._dice.randrange(KEYS_PER_WRITER)}"
-        choice = self._dice.random()
-        if choice < 0.6:
-            await self.put_step(step)
-        elif choice < 0.7:
-            await self.streams.put(step, lambda value: self.store.put_stream(session, step, list(value)))
-        elif choice < 0.85:
-            await self.check_step(step)
-        elif choice < 0.95:
-            chunks = await self._tell(self.store.get_stream(session, step))
-            if chunks is not REFUSED:
-                self.streams.check(step, None if chunks is None else tuple(chunks))
+    async def _make(self, call: Awaitable[None]) -> None:
+        began = time.monotonic()
+        if await self.ledger.is_answered(call):
+            self.latest_answered = max(self.latest_answered, began)
         else:
-            entries = await self._tell(self.store.get_steps(session))
-            if entries is not REFUSED:
-                self.steps.check_all({name: entry.value for name, entry in entries.items()})
+            self.refused += 1
+        self._news.set()
+        # The others have their turn also where every call is answered or refused at once.
+        await asyncio.sleep(0)
 
-    async def put_step(self, step: str) -> None:
-        """Put the next version of a step."""
-        await self.steps.put(step, lambda value: self.store.put_step(self.steps.session, step, value))
+    def _put(self, dice: Random, task: int) -> Awaitable[None]:
+        kind, chance = dice.choice(("step", *KINDS)), dice.random()
+        if chance < 0.4:
+            serial = next(self._serials)
+            # A session grows to a size that is read at once in no time.
+            record = Record(kind, f"{self._once}-{serial // 1_000}", f"{serial}")
+        elif chance < 0.8:
+            record = self._own(dice, kind, f"{task}")
+        else:
+            record = self._contested(dice, kind)
+        self._recent.append(record)
+        return self.ledger.put(self._store, record)
 
-    async def check_step(self, step: str) -> None:
-        """Read a step and compare it with the ledger."""
-        found = await self._tell(self.store.get_step(self.steps.session, step))
-        if found is not REFUSED:
-            self.steps.check(step, None if found is None else found.value)
+    def _get(self, dice: Random, task: str) -> Awaitable[None]:
+        kind, chance = dice.choice(KINDS), dice.random()
+        if chance < 0.1:
+            return self.ledger.get(self._store, Record(kind, self._session, "never-put"))
+        if chance < 0.2:
+            sessions = f"{self._session}/own-{task}", f"{self._session}/contested"
+            return self.ledger.get_steps(self._store, dice.choice(sessions))
+        if chance < 0.6 and self._recent:
+            return self.ledger.get(self._store, dice.choice(self._recent))
+        record = self._own(dice, kind, task) if chance < 0.85 else self._contested(dice, kind)
+        return self.ledger.get(self._store, record)
 
-    async def _tell(self, call: Awaitable[T]) -> T:
-        with self._figures.timing():
-            try:
-                return await call
-            except StoreUnavailableError:
-                self._figures.refused += 1
-                return REFUSED
+    def _own(self, dice: Random, kind: Kind, task: str) -> Record:
+        return Record(kind, f"{self._session}/own-{task}", f"{dice.randrange(_OWN)}")
 
-    async def check_everything(self, store: SQLAlchemyJournalStore) -> None:
-        """Compare the whole ledger with what a store finds."""
-        entries = await store.get_steps(self.steps.session)
-        self.steps.check_all({name: entry.value for name, entry in entries.items()})
-        streams = {f"{n}": await store.get_stream(self.streams.session, f"{n}") for n in range(KEYS_PER_WRITER)}
-        self.streams.check_all({step: None if chunks is None else tuple(chunks) for step, chunks in streams.items()})
+    def _contested(self, dice: Random, kind: Kind) -> Record:
+        return Record(kind, f"{self._session}/contested", f"{dice.randrange(_CONTESTED)}")
 
 
-# What a call that was refused returns here, where None means that nothing is recorded.
-REFUSED: object = object()
+def is_put_once(session: str) -> bool:
+    """Return whether what one load puts into a session is put by it once, and by later loads never."""
+    return "/once-" in session
 
 
 @asynccontextmanager
-async def under_load(writers: list[Writer]) -> AsyncIterator[None]:
-    """All writers work while the body does; afterwards the last call of each has ended."""
-    over = asyncio.Event()
-    working = asyncio.gather(*(writer.work_until(over) for writer in writers))
-    try:
-        yield
-    finally:
-        over.set()
-        await working
+async def under_load(
+    store: ManagedJournalStore,
+    ledger: Ledger,
+    *,
+    seed: object,
+    session: str = "load",
+    writers: int = WRITERS,
+    readers: int = READERS,
+) -> AsyncIterator[Load]:
+    """All tasks work while the body does; afterwards the last call of each has ended. It fails if one of them does.
+
+    Args:
+        store: Where they put and get; of any kind.
+        ledger: Kept for this load, or for several in different sessions.
+        seed: For what they do.
+        session: What all of their sessions' names begin with.
+        writers: How many tasks put and get.
+        readers: How many tasks only get, also where no put is answered.
+    """
+    load = Load(store, ledger, session=session, seed=seed)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(writers):
+            tasks.create_task(load.write(number))
+        for number in range(readers):
+            tasks.create_task(load.read(number))
+        try:
+            yield load
+        finally:
+            load.end()

@@ -8,10 +8,13 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 Swallowing = Literal["and resets", "and falls silent"]
+
+GRACE: Final = 2.0
+"""Seconds that a call may take beyond its timeout, whatever the network does."""
 
 # What the server says of a write that is durable by now: the tags of an INSERT that stands alone, and of a COMMIT.
 _COMMITTED = b"INSERT 0 ", b"COMMIT\x00"

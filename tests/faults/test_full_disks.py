@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,8 +17,15 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from jeeves_journal import JournalStore, SQLAlchemyJournalStore, SqliteJournalStore, StoreUnavailableError
+from jeeves_journal import (
+    JournalStore,
+    ManagedJournalStore,
+    SQLAlchemyJournalStore,
+    SqliteJournalStore,
+    StoreUnavailableError,
+)
 from tests.faults.figures import Figures
+from tests.faults.ledger import Ledger, Record
 from tests.faults.small_disks import Ext4Disk, MemoryDisk, SmallDisk, mounted
 from tests.servers.postgres import PostgresServer, execute
 from tests.stores.processes import printed_by
@@ -38,14 +46,11 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 class Writers:
-    """Tasks that put, what was acknowledged, and what was refused."""
+    """Tasks that put records, each once."""
 
-    def __init__(self, store: JournalStore, figures: Figures) -> None:
+    def __init__(self, store: ManagedJournalStore, figures: Figures) -> None:
         self.store = store
-        self.acknowledged: dict[str, bytes] = {}
-        self.refusals: list[StoreUnavailableError] = []
-        self._figures = figures
-        self._count = 0
+        self.ledger = Ledger(figures, sizes=(3000,))
 
     async def put_until_refused(self, refusals: int) -> None:
         """Put until each task was refused so often; any other error is raised."""
@@ -57,39 +62,19 @@ class Writers:
 
     async def _put_until_refused(self, refusals: int) -> None:
         while refusals:
-            try:
-                await self._put()
-            except StoreUnavailableError as error:
-                self.refusals.append(error)
-                self._figures.refused += 1
-                self._figures.unknown += 1
-                refusals -= 1
+            refusals -= not await self.ledger.is_answered(self._put())
 
     async def _put(self) -> None:
-        self._count += 1
-        # Random, so that no file system and no database can make less of it.
-        name, value = f"step-{self._count}", os.urandom(3000)
-        with self._figures.timing():
-            await self.store.put_step("run", name, value)
-        self.acknowledged[name] = value
+        await self.ledger.put(self.store, Record("step", "run", f"step-{self.ledger.puts}"))
 
-    async def look(self, store: JournalStore) -> None:
+    async def look(self, store: ManagedJournalStore) -> None:
         """Count what is missing or wrong."""
-        found = await store.get_steps("run")
-        self._figures.acknowledged = len(self.acknowledged)
-        self._figures.lost += len(self.acknowledged.keys() - found.keys())
-        self._figures.wrong += sum(
-            found[name].value != value for name, value in self.acknowledged.items() if name in found
-        )
-        for name in list(self.acknowledged)[:20]:
-            entry = await store.get_step("run", name)
-            self._figures.wrong += entry is None or entry.value != self.acknowledged[name]
+        await self.ledger.compare(store)
 
     def assert_refused_for_want_of_room(self) -> None:
-        assert self.refusals
-        for error in self.refusals:
-            with pytest.raises(StoreUnavailableError, match=NO_ROOM):
-                raise error
+        complaints = self.ledger.complaints
+        assert complaints
+        assert [each for each in complaints if not re.search(NO_ROOM, each)] == []
 
 
 async def test_a_sqlite_file_on_a_full_disk_is_read_and_works_again_when_there_is_room(
@@ -252,7 +237,7 @@ async def test_a_postgres_whose_tables_have_no_room_is_unavailable_until_there_i
         await writers.put(200)
         await writers.look(store)
     writers.assert_refused_for_want_of_room()
-    assert {"53100"} == {str(error).partition("SQLSTATE ")[2][:5] for error in writers.refusals}
+    assert {"53100"} == {complaint.partition("SQLSTATE ")[2][:5] for complaint in writers.ledger.complaints}
     assert figures.acknowledged >= 250
     assert (figures.lost, figures.wrong) == (0, 0)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import asyncpg
@@ -16,7 +18,8 @@ import pytest
 
 from jeeves_journal import JournalStore
 from tests.faults.figures import Figures
-from tests.faults.postgres_load import READERS, WRITERS, Load, ready_at
+from tests.faults.ledger import Ledger
+from tests.faults.load import READERS, WRITERS, under_load
 from tests.servers.crashes import kill_postmaster
 from tests.servers.postgres import PostgresServer, execute, fresh_database
 from tests.stores.servers import backends
@@ -71,6 +74,12 @@ async def one_backend_killed(server: PostgresServer, url: str) -> None:
             await asyncio.sleep(0.02)
 
 
+def ready_at(server: PostgresServer) -> float:
+    """Return when the server last said that it takes connections, as ``time.time()``."""
+    said = re.findall(r"^(\S+ \S+) UTC .*database system is ready to accept connections", server.log(), re.MULTILINE)
+    return datetime.strptime(said[-1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+
+
 async def stopped_immediately(server: PostgresServer, url: str) -> None:
     await asyncio.to_thread(server.stop, "immediate")
     await asyncio.sleep(random.uniform(0, 3))
@@ -107,17 +116,17 @@ async def test_a_server_that_is_killed_under_load_loses_nothing_and_is_used_agai
     random.seed(seed)
     rounds *= 200 if long else 1
     first_acknowledgements: list[float] = []
-    clean = 0
+    clean, ledger = 0, Ledger(figures)
     with fresh_database(server) as url:
         store = JournalStore.from_url(url, timeout=20, create_tables=True)
-        async with store, Load(store, figures, seed=seed) as load:
+        async with store, under_load(store, ledger, seed=seed) as load:
             for _ in range(rounds):
                 await load.acknowledgements(random.randrange(50, 300))
                 refused = load.refused
                 await fault(server, url)
                 first_acknowledgements.append(await load.first_after(await back(server)))
                 clean += load.refused == refused
-        await load.verify(url)
+        await ledger.verify(url)
     figures.others |= {
         "rounds": rounds,
         "without any error": clean,
@@ -132,11 +141,11 @@ async def test_a_server_that_is_killed_under_load_loses_nothing_and_is_used_agai
 async def test_a_server_that_is_away_for_longer_than_the_timeout_is_used_again_at_once(
     server: PostgresServer, figures: Figures, long: bool
 ):
-    seed = random.randrange(2**32)
+    seed, ledger = random.randrange(2**32), Ledger(figures)
     first_acknowledgements: list[float] = []
     with fresh_database(server) as url:
         store = JournalStore.from_url(url, timeout=1, create_tables=True)
-        async with store, Load(store, figures, seed=seed) as load:
+        async with store, under_load(store, ledger, seed=seed) as load:
             for _ in range(200 if long else 2):
                 await load.acknowledgements(100)
                 await asyncio.to_thread(kill_postmaster, server)
@@ -144,7 +153,7 @@ async def test_a_server_that_is_away_for_longer_than_the_timeout_is_used_again_a
                 await load.refusals(4 * (WRITERS + READERS))
                 await asyncio.to_thread(server.start)
                 first_acknowledgements.append(await load.first_after(await back(server)))
-        await load.verify(url)
+        await ledger.verify(url)
     figures.others |= {"longest from back to acknowledgement": max(first_acknowledgements), "seed": str(seed)}
     assert (figures.lost, figures.wrong) == (0, 0), figures
     assert max(first_acknowledgements) < 1, figures

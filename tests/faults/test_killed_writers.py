@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random, randrange
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 
-from jeeves_journal import JournalStore, ManagedJournalStore
 from tests.faults.figures import Figures
-from tests.faults.forked import forked
-from tests.faults.writers import Ledger, Orders, Record, version_of, write_until_killed
+from tests.faults.forked import Forked, forked
+from tests.faults.ledger import Ledger
+from tests.faults.load import is_put_once
+from tests.faults.writers import Orders, write_until_killed
 from tests.servers.postgres import execute
 
 # Processes that write one journal at the same time, and are killed each at its own moments.
@@ -25,62 +26,36 @@ LINES: Final = 2
 GONE: Final = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
 
 
-def killed_writer(orders: Orders, random: Random, usual: float) -> Ledger:
-    """Let a process write, usually so many puts, and kill it; return what it had said by then."""
-    ledger, rest = Ledger(), b""
+class Killed(NamedTuple):
+    """What a process had said when it was killed."""
+
+    puts: int
+    acknowledgements: int
+
+
+def killed_writer(orders: Orders, ledger: Ledger, random: Random, usual: float) -> Killed:
+    """Let a process write, usually so many puts, and kill it; note what it had said by then."""
+    puts, before, rest = ledger.puts, ledger.figures.acknowledged, b""
     enough = int(random.expovariate(1 / usual)) if random.random() < 0.85 else 0
+
+    def hear(process: Forked) -> bool:
+        nonlocal rest
+        said = os.read(process.connection.fileno(), 1 << 16)
+        *lines, rest = (rest + said).split(b"\n")
+        for line in lines:
+            ledger.hear(line.decode())
+        return bool(said)
+
     with forked(write_until_killed, orders) as process:
-        heard = process.connection.fileno()
         # Without any, it is killed while it starts, opens the journal, or recovers what the one before it left.
-        while ledger.acknowledgements < enough and (said := os.read(heard, 1 << 16)):
-            *lines, rest = (rest + said).split(b"\n")
-            ledger.note(lines)
+        while ledger.figures.acknowledged < before + enough and hear(process):
+            pass
         time.sleep(random.random() * (0.002 if enough else 0.15))
         process.kill()
-        while said := os.read(heard, 1 << 16):
-            *lines, rest = (rest + said).split(b"\n")
-            ledger.note(lines)
+        while hear(process):
+            pass
     assert rest == b"", "os.write wrote a part of a line"
-    return ledger
-
-
-class Divergences:
-    """Records that are not as the writers were told."""
-
-    def __init__(self) -> None:
-        self.lost: set[Record] = set()
-        self.wrong: set[Record] = set()
-
-    async def look(self, url: str, ledgers: Sequence[Ledger], sessions: Container[str] | None = None) -> None:
-        """Compare a journal, or some sessions of it, with what writers said that lived one after the other."""
-        issued: dict[Record, set[int]] = {}
-        acknowledged: dict[Record, int] = {}
-        for ledger in ledgers:
-            for record, versions in ledger.issued.items():
-                if sessions is None or record[1] in sessions:
-                    issued.setdefault(record, set()).update(versions)
-            acknowledged.update(ledger.acknowledged)
-        async with JournalStore.from_url(url) as store:
-            found = await everything(store, issued)
-        for record, versions in issued.items():
-            latest = acknowledged.get(record, -1)
-            if record not in found:
-                self.lost |= {record} if latest >= 0 else set()
-            elif (version := version_of(record, found[record])) is None or version not in versions:
-                self.wrong.add(record)
-            elif version < latest:
-                self.lost.add(record)
-
-
-async def everything(store: ManagedJournalStore, issued: Collection[Record]) -> dict[Record, object]:
-    """Return what is recorded of these."""
-    found: dict[Record, object] = {}
-    for session in {session for _, session, _ in issued}:
-        steps = await store.get_steps(session)
-        found |= {("step", session, name): entry.value for name, entry in steps.items()}
-    streams = [record for record in issued if record[0] == "stream"]
-    chunks = await asyncio.gather(*(store.get_stream(session, name) for _, session, name in streams))
-    return found | {record: value[0] for record, value in zip(streams, chunks, strict=True) if value is not None}
+    return Killed(ledger.puts - puts, ledger.figures.acknowledged - before)
 
 
 def keep_killing(
@@ -93,31 +68,33 @@ def keep_killing(
 ) -> None:
     """Kill writer after writer of one journal until enough was acknowledged; look after each, and at all in the end."""
     seed = randrange(1 << 32)
-    divergences = Divergences()
 
-    def line(number: int) -> list[Ledger]:
-        random, url, ledgers = Random(f"{seed} {number}"), url_of(number), list[Ledger]()
-        while sum(ledger.acknowledgements for ledger in ledgers) < goal / LINES:
-            session, lasting = f"{number}-{len(ledgers)}", f"lasting-{number}"
-            first = sum(ledger.puts for ledger in ledgers)
-            orders = Orders(url, session, lasting, first, random.randrange(1 << 32), boasting)
-            ledgers.append(killed_writer(orders, random, min(goal / 40, 500)))
+    def line(number: int) -> tuple[Ledger, list[Killed]]:
+        random, url, ledger, killed = Random(f"{seed} {number}"), url_of(number), Ledger(Figures()), list[Killed]()
+        kept, seen = set[str](), set[str]()
+        while ledger.figures.acknowledged < goal / LINES:
+            orders = Orders(url, f"line-{number}", ledger.about(kept), random.randrange(1 << 32), boasting)
+            killed.append(killed_writer(orders, ledger, random, min(goal / 40, 500)))
             wait_until_gone(number)
-            asyncio.run(divergences.look(url, ledgers, {session, lasting}))
-        return ledgers
+            kept = {session for session in ledger.sessions() if not is_put_once(session)}
+            # What earlier processes put for good is looked at in the end.
+            asyncio.run(ledger.verify(url, ledger.sessions() - seen | kept))
+            seen = ledger.sessions()
+        return ledger, killed
 
     with ThreadPoolExecutor(LINES) as executor:
         lines = list(executor.map(line, range(LINES)))
-    for number, ledgers in enumerate(lines):
-        asyncio.run(divergences.look(url_of(number), ledgers))
-    killed = [ledger for ledgers in lines for ledger in ledgers]
-    figures.acknowledged = sum(ledger.acknowledgements for ledger in killed)
-    figures.unknown = sum(ledger.puts for ledger in killed) - figures.acknowledged
-    figures.lost, figures.wrong = len(divergences.lost), len(divergences.wrong)
+    for number, (ledger, _) in enumerate(lines):
+        asyncio.run(ledger.verify(url_of(number)))
+        figures.acknowledged += ledger.figures.acknowledged
+        figures.unknown += ledger.figures.unknown
+        figures.lost += ledger.figures.lost
+        figures.wrong += ledger.figures.wrong
+    killed = [each for _, killed in lines for each in killed]
     figures.others |= {
         "kills": len(killed),
-        "of them in a put": sum(ledger.puts > ledger.acknowledgements for ledger in killed),
-        "before any": sum(ledger.puts == 0 for ledger in killed),
+        "of them in a put": sum(each.puts > each.acknowledgements for each in killed),
+        "before any": sum(each.puts == 0 for each in killed),
         "seed": f"{seed}",
     }
 

@@ -17,7 +17,8 @@ import pytest
 from jeeves_journal import JournalStore, StoreUnavailableError
 from jeeves_journal.testing.calls import recorded
 from tests.faults.figures import Figures
-from tests.faults.postgres_load import READERS, WRITERS, Load
+from tests.faults.ledger import Ledger
+from tests.faults.load import READERS, WRITERS, under_load
 from tests.servers.crashes import children_of, fallen_silent, kill_postmaster, postmaster_of
 from tests.servers.postgres import PostgresServer, execute
 from tests.servers.replicas import Standby, demote, make_synchronous
@@ -59,10 +60,11 @@ async def test_a_primary_that_dies_while_its_commits_wait_for_the_replica(figure
     random.seed(seed)
     stalls: list[float] = []
     for _ in range(200 if long else 2):
+        ledger = Ledger(figures)
         with primary_and_replica() as (primary, replica):
             url = f"{url_of(primary, replica)}?target_session_attrs=read-write"
             store = JournalStore.from_url(url, timeout=15, create_tables=True)
-            async with store, Load(store, figures, seed=seed) as load:
+            async with store, under_load(store, ledger, seed=seed) as load:
                 await load.acknowledgements(random.randrange(500, 1500))
                 async with replica_behind(primary, replica):
                     await asyncio.to_thread(kill_postmaster, primary)
@@ -73,7 +75,7 @@ async def test_a_primary_that_dies_while_its_commits_wait_for_the_replica(figure
                 await load.acknowledgements(500)
                 stalls.append(await load.first_after(died))
                 figures.others["from promotion to acknowledgement"] = await load.first_after(promoted)
-            await load.verify(replica.url())
+            await ledger.verify(replica.url())
     figures.others |= {"longest without acknowledgement": max(stalls), "seed": str(seed)}
     assert (figures.lost, figures.wrong, figures.refused) == (0, 0, 0), figures
     assert max(stalls) < 15, figures
@@ -81,26 +83,27 @@ async def test_a_primary_that_dies_while_its_commits_wait_for_the_replica(figure
 
 async def test_a_replica_that_is_behind_for_longer_than_the_timeout(figures: Figures):
     """Callers are refused, and nobody is told that what stands on one disk only is recorded."""
+    ledger = Ledger(figures)
     with primary_and_replica() as (primary, replica):
         store = JournalStore.from_url(url_of(primary, replica), timeout=2, create_tables=True)
-        async with store, Load(store, figures, seed=0) as load:
+        async with store, under_load(store, ledger, seed=0) as load:
             await load.acknowledgements(500)
             async with replica_behind(primary, replica):
                 await load.refusals(2 * WRITERS)
                 await asyncio.to_thread(kill_postmaster, primary)
             await asyncio.to_thread(replica.promote)
             await load.acknowledgements(500)
-        await load.verify(replica.url())
+        await ledger.verify(replica.url())
     assert (figures.lost, figures.wrong) == (0, 0), figures
     assert figures.longest_stall < 2 + 2, figures
 
 
 async def test_a_primary_that_falls_silent(figures: Figures):
     """What is under way then is refused, once; the next calls find the promoted replica."""
-    timeout = 6
+    timeout, ledger = 6, Ledger(figures)
     with primary_and_replica() as (primary, replica):
         store = JournalStore.from_url(url_of(primary, replica), timeout=timeout, create_tables=True)
-        async with store, Load(store, figures, seed=0) as load:
+        async with store, under_load(store, ledger, seed=0) as load:
             await load.acknowledgements(500)
             with fallen_silent(primary):
                 silent = time.time()
@@ -111,7 +114,7 @@ async def test_a_primary_that_falls_silent(figures: Figures):
                 # By now every call that was under way then is over.
                 await asyncio.sleep(max(timeout + 1 - resumed, 0))
             await load.acknowledgements(500)
-        await load.verify(replica.url())
+        await ledger.verify(replica.url())
     figures.others["longest without acknowledgement"] = stall
     assert (figures.lost, figures.wrong) == (0, 0), figures
     assert 0 < figures.refused <= WRITERS + READERS, figures
@@ -121,11 +124,12 @@ async def test_a_primary_that_falls_silent(figures: Figures):
 
 @pytest.mark.parametrize("named", ["both hosts", "one address"])
 async def test_a_primary_that_comes_back_as_a_standby_before_the_replica_is_promoted(figures: Figures, named: str):
+    ledger = Ledger(figures)
     with primary_and_replica() as (primary, replica):
         async with moving_address(primary) as (address, move_to):
             url = url_of(replica, primary) if named == "both hosts" else address
             store = JournalStore.from_url(url, timeout=20, create_tables=True)
-            async with store, Load(store, figures, seed=0) as load:
+            async with store, under_load(store, ledger, seed=0) as load:
                 await load.acknowledgements(500)
                 await asyncio.to_thread(primary.stop, "fast")
                 demote(primary)
@@ -138,7 +142,7 @@ async def test_a_primary_that_comes_back_as_a_standby_before_the_replica_is_prom
                 await load.acknowledgements(500)
                 figures.others["longest without acknowledgement"] = await load.first_after(stepped_down)
                 figures.others["from promotion to acknowledgement"] = await load.first_after(promoted)
-            await load.verify(replica.url())
+            await ledger.verify(replica.url())
     assert (figures.lost, figures.wrong, figures.refused) == (0, 0, 0), figures
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import signal
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ import pytest
 
 from jeeves_journal import JournalStore
 from tests.faults.figures import Figures
-from tests.faults.load import Writer, under_load
+from tests.faults.ledger import Ledger
+from tests.faults.load import under_load
 from tests.stores.pgbouncer import PgBouncer, find_pgbouncer, pgbouncer_server, server_connections
 from tests.stores.servers import terminate_backends
 
@@ -59,23 +59,24 @@ WAYS: dict[str, Callable[[PgBouncer, str], object]] = {
 async def test_every_call_succeeds(
     bouncer: PgBouncer, migrated_postgres_url: str, figures: Figures, long: bool, way: str
 ):
-    dice = random.Random(seed := secrets.randbelow(1_000_000))
-    async with AsyncExitStack() as stack:
-        url = f"{bouncer.url}?pgbouncer=true"
-        stores = [await stack.enter_async_context(JournalStore.from_url(url, timeout=TIMEOUT)) for _ in range(CLIENTS)]
-        writers = [Writer(stores[number % CLIENTS], number, figures, dice) for number in range(2 * CLIENTS)]
-        async with under_load(writers):
+    figures.others["seed"] = str(seed := secrets.randbelow(1_000_000))
+    ledger = Ledger(figures)
+    url = f"{bouncer.url}?pgbouncer=true"
+    async with AsyncExitStack() as clients:
+        stores = [
+            await clients.enter_async_context(JournalStore.from_url(url, timeout=TIMEOUT)) for _ in range(CLIENTS)
+        ]
+        async with AsyncExitStack() as loads:
+            for number, store in enumerate(stores):
+                work = under_load(store, ledger, seed=seed, session=f"client-{number}", writers=2, readers=0)
+                load = await loads.enter_async_context(work)
             for _ in range(100 if long else 3):
-                enough = figures.acknowledged + 200
-                while figures.acknowledged < enough:
-                    await asyncio.sleep(0.01)
+                await load.acknowledgements(200)
                 await asyncio.to_thread(WAYS[way], bouncer, migrated_postgres_url)
-            enough = figures.acknowledged + 200
-            while figures.acknowledged < enough:
-                await asyncio.sleep(0.01)
-        figures.others |= {"seed": f"{seed}", "server connections": server_connections(migrated_postgres_url)}
-        for writer in writers:
-            await writer.check_everything(writer.store)
+            await load.acknowledgements(200)
+        figures.others["server connections"] = server_connections(migrated_postgres_url)
+        for number, store in enumerate(stores):
+            await ledger.compare(store, [each for each in ledger.sessions() if each.startswith(f"client-{number}/")])
     assert (figures.lost, figures.wrong) == (0, 0), figures
     assert figures.refused == 0, figures
     assert figures.longest_stall < TIMEOUT + GRACE, figures
