@@ -117,11 +117,14 @@ class Ledger:
     def check(self, record: Record, value: Any, at_least: int) -> None:
         """Note if a record does not hold what it must; ``None`` stands for no record."""
         version = _version_in(value)
-        if value is None or (version in self.issued.get(record, ()) and value == self.value_of(record, version)):
-            if version < at_least:
-                self._note("lost", record, version)
-        else:
+        if value is not None and not (version in self.issued.get(record, ()) and self.is_whole(record, value)):
             self._note("wrong", record, version)
+        elif version < at_least:
+            self._note("lost", record, version)
+
+    def is_whole(self, record: Record, value: Any) -> bool:
+        """Return whether a value is all of one version of a record, whoever put it."""
+        return bool(value == self.value_of(record, _version_in(value)))
 
     def value_of(self, record: Record, version: int) -> list[Any]:
         """Return the value of one version of one record, and of no other; it cannot be compressed."""

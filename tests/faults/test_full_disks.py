@@ -157,40 +157,31 @@ async def test_a_database_that_may_not_grow_is_full(tmp_path: Path, pages: int, 
 # Python ignores SIGXFSZ, so that the limit is an error.
 LIMITED: Final = """
     import asyncio, json, os, resource, sys
-    from jeeves_journal import SqliteJournalStore, StoreUnavailableError
+    from jeeves_journal import SqliteJournalStore
+    from tests.faults.figures import Figures
+    from tests.faults.ledger import Ledger, Record
 
     FOREVER = resource.RLIM_INFINITY
     path, seed, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    acknowledged, refused, errors = [], 0, set()
+    ledger, told = Ledger(Figures(), sizes=(seed % 5000,)), []
+    ledger.tell = told.append
 
-    async def put_until_refused(store, task, number):
-        global refused
-        while True:
-            name = f"{task}-{number}"
-            try:
-                await store.put_step("run", name, name.encode() + bytes(seed % 5000))
-            except StoreUnavailableError as error:
-                refused += 1
-                errors.add(str(error).partition(": ")[2].partition(" (")[0])
-                return
-            acknowledged.append(name)
-            number += 1
+    async def put_until_refused(store):
+        while await ledger.is_answered(ledger.put(store, Record("step", "run", f"{ledger.puts}"))):
+            pass
 
     async def main():
         async with SqliteJournalStore(path) as store:
-            await store.put_step("run", "first", b"")
-            acknowledged.append("first")
+            await ledger.put(store, Record("step", "run", "first"))
             for number in range(rounds):
                 # The log grows beyond the limit, or the database at a checkpoint.
                 largest = max(os.stat(path).st_size, os.stat(path + "-wal").st_size)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 50_000 + seed % 7_777, FOREVER))
-                await asyncio.gather(*(put_until_refused(store, f"{number}-{task}", 0) for task in range(4)))
-                found = set(await store.get_steps("run"))
-                assert found >= set(acknowledged)
+                await asyncio.gather(*(put_until_refused(store) for _ in range(4)))
+                await ledger.get_steps(store, "run")
                 resource.setrlimit(resource.RLIMIT_FSIZE, (FOREVER, FOREVER))
-                await store.put_step("run", f"again-{number}", b"")
-                acknowledged.append(f"again-{number}")
-        print(json.dumps([acknowledged, refused, sorted(errors)]))
+                await ledger.put(store, Record("step", "run", "again"))
+        print(json.dumps([told, ledger.figures.refused, sorted(ledger.complaints)]))
 
     asyncio.run(main())
 """
@@ -199,13 +190,15 @@ LIMITED: Final = """
 async def test_a_process_whose_files_may_not_grow_is_refused(tmp_path: Path, figures: Figures, long: bool) -> None:
     path, seed = tmp_path / "journal.db", int.from_bytes(os.urandom(4))
     figures.others |= {"seed": seed, "rounds": (rounds := 1000 if long else 10)}
-    acknowledged, figures.refused, errors = json.loads(await asyncio.to_thread(printed_by, LIMITED, path, seed, rounds))
-    figures.acknowledged, figures.unknown = len(acknowledged), figures.refused
-    async with SqliteJournalStore(path) as store:
-        figures.lost = len(set(acknowledged) - set(await store.get_steps("run")))
-    assert figures.lost == 0
+    told, figures.refused, errors = json.loads(await asyncio.to_thread(printed_by, LIMITED, path, seed, rounds))
+    ledger = Ledger(figures, sizes=(seed % 5000,))
+    for line in told:
+        ledger.hear(line)
+    await ledger.verify(f"sqlite:///{path}")
+    assert (figures.lost, figures.wrong) == (0, 0)
     assert figures.refused == 4 * rounds
-    assert set(errors) <= {"there is no room left", "the disk failed to read or write"}
+    reasons = {error.partition(": ")[2].partition(" (")[0] for error in errors}
+    assert reasons <= {"there is no room left", "the disk failed to read or write"}
 
 
 @pytest.fixture

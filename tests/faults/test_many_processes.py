@@ -18,91 +18,61 @@ from tests.stores.processes import team
 PROCESSES: Final = 8
 TASKS: Final = 4
 
-# A value tells whose it is, and is of a size that its name decides: up to what is read on the loop's own thread, just
-# beyond, and far beyond.
+# In bytes: up to what is read on the loop's own thread, just beyond, and far beyond.
+SIZES: Final = (0, 10, 100, 1000, 1000, 1000, 10_000, 65_000, 66_000, 300_000)
+
 WORK: Final = """
     import asyncio, json, random, sys, time
+    from contextlib import contextmanager
     import aiosqlite, alembic.command, jeeves_journal.stores.sql
     from jeeves_journal import JournalError, SqliteJournalStore
+    from tests.faults.figures import Figures
+    from tests.faults.ledger import Ledger, Record
+    from tests.faults.test_many_processes import PROCESSES, SIZES, TASKS
 
     path, process, seed = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    SIZES = [0, 10, 100, 1000, 1000, 1000, 10_000, 65_000, 66_000, 300_000]
 
-    def value_of(name, version):
-        return f"{name}/{version}/".encode() + bytes(SIZES[hash_of(name) % len(SIZES)])
-
-    def hash_of(name):
-        return sum(map(ord, name))
-
-    class Worker:
-        def __init__(self, store, task, took, failures):
-            self.store, self.session, self.took, self.failures = store, f"{process}-{task}", took, failures
-            self.chance = random.Random(f"{seed}-{process}-{task}")
-            self.versions = {}
-            self.wrong = self.lost = 0
-
-        async def timed(self, call):
+    class Took(Figures):
+        @contextmanager
+        def timing(self):
             started = time.monotonic()
             try:
-                return await call
-            except JournalError as error:
-                self.failures.append(repr(error))
-                raise
+                yield
             finally:
-                self.took.append(time.monotonic() - started)
+                took.append(time.monotonic() - started)
 
-        async def work(self, calls):
-            for number in range(calls):
-                try:
-                    await (self.put(number) if self.chance.random() < 0.5 else self.get())
-                except JournalError:
-                    pass
+    async def work(store, task, calls):
+        chance, session = random.Random(f"{seed}-{process}-{task}"), f"{process}-{task}"
+        for _ in range(calls):
+            name = f"step-{chance.randrange(40)}"
+            try:
+                if chance.random() < 0.5:
+                    await ledger.put(store, Record("step", session, name))
+                elif chance.random() < 0.5:
+                    await ledger.get(store, Record("step", session, name))
+                else:
+                    await look_at_another(store, chance, name)
+            except JournalError as error:
+                failures.append(repr(error))
 
-        async def put(self, number):
-            name = f"step-{self.chance.randrange(40)}"
-            version = self.versions.get(name, 0) + 1
-            await self.timed(self.store.put_step(self.session, name, value_of(name, version)))
-            self.versions[name] = version
-
-        async def get(self):
-            if self.chance.random() < 0.5 and self.versions:
-                # What this task has put is there, and the newest of it.
-                name = self.chance.choice(sorted(self.versions))
-                entry = await self.timed(self.store.get_step(self.session, name))
-                if entry is None:
-                    self.lost += 1
-                elif entry.value != value_of(name, self.versions[name]):
-                    self.wrong += 1
-                return
-            session = f"{self.chance.randrange(8)}-{self.chance.randrange(4)}"
-            name = f"step-{self.chance.randrange(40)}"
-            entry = await self.timed(self.store.get_step(session, name))
-            if entry is not None:
-                # Whatever version it is, it is all of one, and the step's own.
-                version = int(entry.value.split(b"/")[1])
-                self.wrong += entry.value != value_of(name, version)
-
-        async def look_again(self):
-            for name, version in self.versions.items():
-                entry = await self.store.get_step(self.session, name)
-                self.lost += entry is None
-                self.wrong += entry is not None and entry.value != value_of(name, version)
+    async def look_at_another(store, chance, name):
+        # Whatever version it is, it is all of one, and the step's own.
+        record = Record("step", f"{chance.randrange(PROCESSES)}-{chance.randrange(TASKS)}", name)
+        with ledger.figures.timing():
+            entry = await store.get_step(record.session, record.name)
+        ledger.figures.wrong += entry is not None and not ledger.is_whole(record, entry.value)
 
     async def main(calls):
-        took, failures = [], []
         async with SqliteJournalStore(path) as store:
-            workers = [Worker(store, task, took, failures) for task in range(4)]
-            await asyncio.gather(*(worker.work(calls) for worker in workers))
-        async with SqliteJournalStore(path) as store:
-            for worker in workers:
-                worker.store = store
-                await worker.look_again()
-        acknowledged = sum(sum(worker.versions.values()) for worker in workers)
-        lost, wrong = sum(worker.lost for worker in workers), sum(worker.wrong for worker in workers)
-        print(json.dumps([acknowledged, lost, wrong, took, failures]), flush=True)
+            await asyncio.gather(*(work(store, task, calls) for task in range(TASKS)))
+        made = took[:]
+        await ledger.verify(f"sqlite:///{path}")
+        figures = ledger.figures
+        print(json.dumps([figures.acknowledged, figures.lost, figures.wrong, made, failures]), flush=True)
 
     print("ready", flush=True)
     for line in sys.stdin:
+        took, failures, ledger = [], [], Ledger(Took(), sizes=SIZES)
         asyncio.run(main(int(line)))
 """
 
