@@ -1,4 +1,4 @@
-"""How long the faults are kept up, and the figures that each test prints."""
+"""How long the faults are kept up, the figures that each test prints, and servers and poolers that may come to harm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from random import Random
 
 import pytest
 
+from jeeves_journal import JournalStore
 from tests.faults.figures import Figures
+from tests.servers.postgres import PostgresServer, fresh_database, run_apart
+from tests.stores.pgbouncer import find_pgbouncer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,3 +49,32 @@ def dice(figures: Figures) -> Random:
     seed = secrets.randbelow(1_000_000)
     figures.others["seed"] = str(seed)
     return Random(seed)
+
+
+@pytest.fixture(scope="module")
+def mortal_server() -> Iterator[PostgresServer]:
+    """A server that may be killed, with few connections."""
+    with PostgresServer({"max_connections": "12"}) as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_url(mortal_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database in it with the journal's tables."""
+
+    async def make_tables(url: str) -> None:
+        async with JournalStore.from_url(url) as store:
+            await store.init_schema()
+
+    with fresh_database(mortal_server) as url:
+        run_apart(make_tables(url))
+        yield url
+
+
+@pytest.fixture
+def bouncer_program() -> str:
+    """The path of PgBouncer."""
+    program = find_pgbouncer()
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    return program

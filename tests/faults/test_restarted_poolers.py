@@ -14,7 +14,7 @@ from jeeves_journal import JournalStore
 from tests.faults.figures import Figures
 from tests.faults.ledger import Ledger
 from tests.faults.load import under_load
-from tests.stores.pgbouncer import PgBouncer, find_pgbouncer, pgbouncer_server, server_connections
+from tests.stores.pgbouncer import PgBouncer, pgbouncer_server, server_connections
 from tests.stores.servers import terminate_backends
 
 pytestmark = pytest.mark.anyio
@@ -25,13 +25,10 @@ GRACE = 2.0
 
 
 @pytest.fixture
-def bouncer(migrated_postgres_url: str) -> Iterator[PgBouncer]:
-    program = find_pgbouncer()
-    if program is None:
-        pytest.skip("pgbouncer is not installed")
+def bouncer(bouncer_program: str, migrated_postgres_url: str) -> Iterator[PgBouncer]:
     # By default it asks no server for 15 s after one connection that came to nothing, longer than our timeout.
     settings = {"default_pool_size": CONNECTIONS, "server_login_retry": 1}
-    with pgbouncer_server(program, migrated_postgres_url, **settings) as bouncer:
+    with pgbouncer_server(bouncer_program, migrated_postgres_url, **settings) as bouncer:
         yield bouncer
 
 
