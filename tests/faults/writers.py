@@ -6,10 +6,14 @@ import asyncio
 import os
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Final
 
 from jeeves_journal import JournalStore
 from tests.faults.ledger import Ledger
 from tests.faults.load import under_load
+
+# So many that at any moment more than a dozen are in a put.
+TASKS: Final = 24
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,6 @@ def write_until_killed(connection: Connection, orders: Orders) -> None:
 async def _write(orders: Orders) -> None:
     async with (
         JournalStore.from_url(orders.url) as store,
-        under_load(store, orders.ledger, seed=orders.seed, session=orders.session, readers=0),
+        under_load(store, orders.ledger, seed=orders.seed, session=orders.session, writers=TASKS, readers=0),
     ):
         await asyncio.Event().wait()
