@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from jeeves_journal import JournalStore, PostgresJournalStore, SQLAlchemyJournalStore, StoreUnavailableError
-from jeeves_journal.stores.dialects.database import VERSION_TABLE
+from jeeves_journal.stores.models import VERSION_TABLE
 from tests.faults.figures import Figures
 from tests.faults.proxy import GRACE, Proxy, proxy_before
 from tests.servers.postgres import execute
