@@ -10,6 +10,7 @@ from jeeves_journal.cli.exits import EPILOG
 from jeeves_journal.cli.journals import Journal
 from jeeves_journal.cli.options import Json, Schema, Url
 from jeeves_journal.cli.output import print_json, say
+from jeeves_journal.cli.text import shown
 
 # Inside the functions, since it loads SQLAlchemy, for which nobody waits who asks for help.
 
@@ -42,7 +43,7 @@ def current(url: Url, *, json: Json = False, schema: Schema = None) -> None:
     if json:
         print_json({"revision": revision})
     else:
-        say(revision or "none")
+        say(shown(revision or "none"))
 
 
 @app.command(epilog=EPILOG)

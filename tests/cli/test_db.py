@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def test_upgrade_stops_at_the_revision_that_is_named(tmp_path: Path) -> None:
     head = succeed("db", "current", "--url", url).strip()
     succeed("db", "upgrade", head, "--url", url)
     assert "no-such-revision" in fail("db", "upgrade", "no-such-revision", "--url", url)
+
+
+def test_a_revision_that_commands_a_terminal_is_shown_harmless(journal_file: str) -> None:
+    with closing(sqlite3.connect(journal_file.partition("///")[2])) as connection, connection:
+        connection.execute("UPDATE journal_alembic_version SET version_num = char(27) || '[31m'")
+    assert succeed("db", "current", "--url", journal_file) == "\\x1b[31m\n"
+    assert succeed_in_json("db", "current", "--url", journal_file) == {"revision": "\x1b[31m"}
 
 
 def test_current_of_a_database_without_tables_is_none(postgres_url: str) -> None:
