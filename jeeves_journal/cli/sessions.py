@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from jeeves_journal.cli.ages import NewerThan, OlderThan
 from jeeves_journal.cli.exits import warn
 from jeeves_journal.cli.journals import Journal, run
+from jeeves_journal.cli.nearest import recorded_steps
 from jeeves_journal.cli.options import Json, Schema, Url
 from jeeves_journal.cli.output import is_terminal, print_json, print_lines, print_table
 from jeeves_journal.cli.proposing import session_ids
@@ -41,6 +43,9 @@ def sessions(
 
     async def page() -> list[SessionSummary]:
         async with Journal(url, schema).to_look() as store:
+            if recent and after is not None:
+                # Where it stands by time, only its records tell.
+                await recorded_steps(store, after)
             return await store.sessions(
                 prefix,
                 order="recent" if recent else "id",
@@ -61,7 +66,7 @@ def sessions(
     else:
         print_lines(map(_fields, shown))
     if has_more:
-        warn(f"there are more: go on with --after {shown[-1].id!r}, or raise --limit")
+        warn(f"there are more: go on with --after {shlex.quote(shown[-1].id)}, or raise --limit")
 
 
 def _document(session: SessionSummary) -> dict[str, object]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.cli.commands import fail, run, shown_on_terminal, succeed, succeed_in_json
-from tests.cli.records import AT, restore
+from tests.cli.records import AT, RECORDS, restore
 
 
 def ids(*arguments: str) -> list[str]:
@@ -51,9 +52,20 @@ def test_ages_choose_by_the_last_record(journal: str) -> None:
 def test_more_than_the_limit_are_told_of_and_can_be_gone_on_with(journal: str) -> None:
     ended = run("sessions", "--limit", "2", "--url", journal)
     assert (ended.code, ended.stdout.count("\n")) == (0, 2)
-    assert "--after 'run-1'" in ended.stderr
+    assert "go on with --after run-1, or" in ended.stderr
     assert succeed_in_json("sessions", "--limit", "2", "--url", journal)["next"] == "run-1"
     assert ids("--after", "run-1", "--url", journal) == ["run-2"]
+
+
+def test_what_to_go_on_with_can_be_pasted_into_a_shell(empty: str) -> None:
+    restore(empty, dict.fromkeys(["it's $(touch made)", "later"], RECORDS["run-2"]))
+    hint = run("sessions", "--limit", "1", "--url", empty).stderr
+    assert shlex.split(hint.partition("go on with ")[2].partition(", or")[0]) == ["--after", "it's $(touch made)"]
+
+
+def test_to_go_on_by_time_behind_an_unknown_session_names_the_nearest(journal: str) -> None:
+    line = fail("sessions", "--recent", "--after", "run-3", "--url", journal, code=4)
+    assert "the nearest are 'run-1', 'run-2', 'other'" in line
 
 
 def test_a_journal_without_sessions_is_no_error(empty: str) -> None:
