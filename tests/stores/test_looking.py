@@ -75,6 +75,14 @@ async def test_a_file_that_is_not_there_is_not_made_nor_its_folder(tmp_path: Pat
     assert names_in(tmp_path) == []
 
 
+async def test_a_file_in_a_place_that_may_not_be_looked_at_is_not_said_to_be_made(tmp_path: Path):
+    (tmp_path / "ring").symlink_to(tmp_path / "ring")
+    async with open_to_look(f"sqlite:///{tmp_path}/ring/journal.db") as store:
+        with pytest.raises(ConfigurationError) as failed:
+            await store.sessions()
+    assert "create" not in str(failed.value)
+
+
 async def test_an_empty_file_stays_empty(tmp_path: Path):
     path = tmp_path / "journal.db"
     path.touch()

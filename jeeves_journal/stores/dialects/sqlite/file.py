@@ -29,7 +29,7 @@ def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
         SchemaError: There is no file, and ``create`` is false.
         StoreUnavailableError: There is no room for it.
     """
-    with _refusals_as_ours(path):
+    with _refusals_as_ours(path, "created" if create else "opened"):
         _refuse_network(path)
         if path.is_dir():
             raise ConfigurationError(f"{path} is a folder", "name a file in it")
@@ -54,7 +54,7 @@ def prepare_folders(path: Path) -> None:
         ConfigurationError: They cannot be made.
         StoreUnavailableError: There is no room for them.
     """
-    with _refusals_as_ours(path):
+    with _refusals_as_ours(path, "created"):
         _make_folders(path.resolve().parent)
 
 
@@ -141,7 +141,7 @@ def _refuse_network(path: Path) -> None:
 
 
 @contextmanager
-def _refusals_as_ours(path: Path) -> Generator[None]:
+def _refusals_as_ours(path: Path, wanted: str) -> Generator[None]:
     try:
         yield
     except ConfigurationError:
@@ -149,10 +149,10 @@ def _refusals_as_ours(path: Path) -> Generator[None]:
     # RuntimeError: before Python 3.13, Path.resolve raises it for links in a circle.
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            what = f"{path} cannot be created: there is no room left"
+            what = f"{path} cannot be {wanted}: there is no room left"
             raise StoreUnavailableError(what, "make room, then try again") from error
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigurationError(f"{path} cannot be created: {reason}", "choose another path") from error
+        raise ConfigurationError(f"{path} cannot be {wanted}: {reason}", "choose another path") from error
 
 
 def _make_folders(folder: Path) -> None:
