@@ -85,7 +85,8 @@ def explain(error: BaseException, where: str) -> JournalError:
     if isinstance(error, ConnectionError) and "SSL" in str(error):
         return ConfigurationError(f"{where}: the server offers no TLS", "turn it on there, or change sslmode")
     if is_connection_loss(error):
-        return StoreUnavailableError(f"{where}: the server cannot be reached ({type(error).__name__})", _AGAIN)
+        what = f"{where}: the server cannot be reached ({type(error).__name__})"
+        return StoreUnavailableError(what, "see that it runs, and that host and port are right, then try again")
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         return StoreUnavailableError(
             f"{where}: no host takes writes now, or is what target_session_attrs asks for", _AGAIN
