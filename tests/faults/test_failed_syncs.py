@@ -33,8 +33,8 @@ PUT: Final = """
 
     async def put_all(store, task):
         for number in range(puts):
-            # Some go over the first one.
-            record = Record("step", name, f"{task}-{number if number % 4 else 0}")
+            # Every third goes over the one before.
+            record = Record("step", name, f"{task}-{number - (number % 3 == 2)}")
             if not await ledger.is_answered(ledger.put(store, record)):
                 print("refused", ledger.figures.longest_stall, flush=True)
                 # A fault does not end sooner because it is asked after more often.
