@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from jeeves_journal import JournalStore, SchemaError, SqliteJournalStore, StoreUnavailableError
+from jeeves_journal import ConfigurationError, JournalStore, SchemaError, SqliteJournalStore, StoreUnavailableError
 from jeeves_journal.factory import open_to_look
 from jeeves_journal.testing.calls import recorded
 from tests.migrations.databases import query, revision_of, table_names
