@@ -128,7 +128,7 @@ async def test_a_transaction_on_the_one_connection_in_memory_is_neither_committe
 
 
 async def test_a_put_into_the_middle_of_a_transaction_in_memory_is_refused_and_says_why():
-    async with store_on(MEMORY, timeout=0.5) as (engine, store):
+    async with store_on(MEMORY, timeout=2) as (engine, store):
         await put_twenty(store)
         async with engine.connect() as connection:
             await connection.execute(text("DELETE FROM journal_steps"))
