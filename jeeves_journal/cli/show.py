@@ -78,8 +78,8 @@ async def _timeline(journal: Journal, session_id: str) -> list[StepSummary]:
 
 def _print_timeline(session_id: str, steps: Sequence[StepSummary]) -> None:
     gaps = [0.0, *(later.recorded_at - earlier.recorded_at for earlier, later in pairwise(steps))]
-    width = _bar_width()
-    bars = [_bar(gap, max(gaps), width) for gap in gaps]
+    width, longest = _bar_width(), max(gaps)
+    bars = [_bar(gap, longest, width) for gap in gaps]
     rows = zip(steps, gaps, bars, strict=True)
     if is_terminal():
         say(_title(session_id, steps))

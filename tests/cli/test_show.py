@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from jeeves_journal import Keyring
-from tests.cli.commands import fail, shown_on_terminal, succeed, succeed_in_json
+from tests.cli.commands import fail, run_apart, shown_on_terminal, succeed, succeed_in_json
 from tests.cli.records import AT, restore
 
 
@@ -30,6 +32,14 @@ def test_a_narrow_terminal_has_short_bars_beside_their_steps(journal_file: str) 
     (line,) = [line for line in shown.splitlines() if "parse" in line]
     assert line.startswith("   8.0 s  ████  parse ")
     assert shown.count("█") == 1 + 4 + 1
+
+
+def test_a_run_of_very_many_steps_takes_no_time_for_each_pair_of_them(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/journal.db"
+    steps = 60_000
+    restore(url, {"long": [("step", f"step-{number:05}", None, AT + number) for number in range(steps)]})
+    # In a process of its own, which is given a minute.
+    assert run_apart("show", "long", "--url", url).stdout.count("\n") == steps
 
 
 def test_json_has_all_that_is_known(journal: str) -> None:
