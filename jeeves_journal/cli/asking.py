@@ -19,9 +19,9 @@ def confirm(question: str, *, yes: bool) -> None:
     question = in_one_line(question)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise NotConfirmed(f"{question} There is no terminal to ask on, and nothing was done: say it with --yes")
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
     try:
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         # Behind the question stands ^C.
