@@ -33,7 +33,7 @@ def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
         _refuse_network(path)
         if path.is_dir():
             raise ConfigurationError(f"{path} is a folder", "name a file in it")
-        if not path.exists():
+        if not _is_there(path):
             if not create:
                 remedy = f"check the path, where nothing was created, or {MISSING_TABLES}"
                 raise SchemaError(f"there is no file {path}, and so no tables", remedy)
@@ -45,6 +45,15 @@ def prepare_file(path: Path, *, create: bool) -> tuple[int, int]:
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         found = path.stat()
         return found.st_dev, found.st_ino
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is a file. ``Path.exists`` says no also where that cannot be told: for links in a circle."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def prepare_folders(path: Path) -> None:
