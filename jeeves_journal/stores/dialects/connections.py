@@ -97,7 +97,7 @@ async def driver_of(connection: AsyncConnection) -> Any:
 async def discard(connection: AsyncConnection) -> None:
     """Close a connection that is of no more use."""
     if connection.sync_connection is not None:
-        # Not in a greenlet of SQLAlchemy's, where it says goodbye first: 2.0 leaves the connection in the pool when that
-        # is interrupted, and lends it again.
+        # Not in a greenlet of SQLAlchemy's, where it says goodbye first: when that is interrupted, 2.0 leaves the
+        # connection in the pool, and lends it again.
         connection.sync_connection.invalidate()
     await connection.close()

@@ -55,8 +55,15 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no
         try:
             async with asyncio.timeout(_PATIENCE):
                 await super().close(timeout=timeout)  # pyright: ignore[reportUnknownMemberType]  # no types there
-        except TimeoutError:
+        except BaseException as error:
             self.terminate()
+            if not isinstance(error, TimeoutError):
+                raise
+
+    def terminate(self) -> None:
+        super().terminate()
+        # Where a goodbye is under way, asyncpg 0.31 believes that the socket is being closed already.
+        cast("Any", self)._transport.abort()
 
 
 class OwnPostgres(PostgresDatabase):
