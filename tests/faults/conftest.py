@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from jeeves_journal import JournalStore
+from jeeves_journal import migrations
 from tests.faults.figures import Figures
-from tests.servers.postgres import PostgresServer, fresh_database, run_apart
+from tests.servers.postgres import PostgresServer, fresh_database
 from tests.stores.pgbouncer import find_pgbouncer
 
 
@@ -61,13 +61,8 @@ def mortal_server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def mortal_url(mortal_server: PostgresServer) -> Iterator[str]:
     """The URL of a database in it with the journal's tables."""
-
-    async def make_tables(url: str) -> None:
-        async with JournalStore.from_url(url) as store:
-            await store.init_schema()
-
     with fresh_database(mortal_server) as url:
-        run_apart(make_tables(url))
+        migrations.upgrade(url)
         yield url
 
 

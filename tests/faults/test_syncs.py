@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from jeeves_journal import JournalStore
+from jeeves_journal import migrations
 from tests.faults.acknowledgers import (
     ACKNOWLEDGED,
     mark_of,
@@ -23,7 +23,7 @@ from tests.faults.acknowledgers import (
 from tests.faults.figures import Figures
 from tests.faults.forked import forked
 from tests.faults.system_calls import Call, Moment, moments, traced
-from tests.servers.postgres import PostgresServer, execute, fresh_database, run_apart
+from tests.servers.postgres import PostgresServer, execute, fresh_database
 
 FRAME_HEADER: Final = 24
 PAGE: Final = 8192
@@ -174,12 +174,8 @@ def careless_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def careless_url(careless_server: PostgresServer) -> Iterator[str]:
-    async def make_tables(url: str) -> None:
-        async with JournalStore.from_url(url) as store:
-            await store.init_schema()
-
     with fresh_database(careless_server) as url:
-        run_apart(make_tables(url))
+        migrations.upgrade(url)
         yield url
 
 
