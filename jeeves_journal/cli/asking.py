@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import select
+import signal
+import socket
 import sys
 
 from jeeves_journal.cli.exits import NotConfirmed
@@ -22,6 +25,7 @@ def confirm(question: str, *, yes: bool) -> None:
     try:
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
+        _wait_for_a_line_or_a_signal()
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         # Behind the question stands ^C.
@@ -32,3 +36,24 @@ def confirm(question: str, *, yes: bool) -> None:
         sys.stderr.write("\n")
     if answer.strip().lower() not in ("y", "yes"):
         raise NotConfirmed("nothing was done")
+
+
+def _wait_for_a_line_or_a_signal() -> None:
+    """Wait until the terminal has a line, or raise what a signal that came raises.
+
+    A read would not end for a signal that comes in the moment before it begins: Python only notes it, and Ctrl-C would
+    wait for the next key. What Python notes it also writes to a socket, if it is given one.
+    """
+    if sys.platform == "win32":
+        # There, a terminal cannot be waited for so.
+        return
+    noted, note = socket.socketpair()
+    with noted, note:
+        note.settimeout(0)
+        before = signal.set_wakeup_fd(note.fileno(), warn_on_full_buffer=False)
+        try:
+            while sys.stdin not in select.select([sys.stdin, noted], [], [])[0]:
+                # The signal was one that raises nothing, such as of a window that was resized.
+                noted.recv(1)
+        finally:
+            signal.set_wakeup_fd(before)

@@ -122,12 +122,12 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(*arguments: str, kind: str = "xterm", columns: int = 100) -> Iterator[Terminal]:
+def on_terminal(*arguments: str, kind: str = "xterm", columns: int = 100, code: str = RUN_MAIN) -> Iterator[Terminal]:
     """Start a command on a terminal of so many columns, of the kind that TERM names."""
     screen, slave = pty.openpty()
     environment = {**os.environ, "TERM": kind, "COLUMNS": str(columns)}
     process = subprocess.Popen(
-        [sys.executable, "-c", _TAKE_TERMINAL + RUN_MAIN, *arguments],
+        [sys.executable, "-c", _TAKE_TERMINAL + code, *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,

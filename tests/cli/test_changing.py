@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jeeves_journal import Keyring
-from tests.cli.commands import fail, on_terminal, succeed, succeed_in_json
+from tests.cli.commands import RUN_MAIN, fail, on_terminal, succeed, succeed_in_json
 from tests.cli.records import AT, restore, session_ids, step_names
 
 DESTRUCTIVE = [
@@ -129,6 +129,23 @@ def test_ctrl_c_at_the_question_ends_with_130(journal_file: str) -> None:
         terminal.interrupt()
         assert terminal.end() == 130
     assert "interrupted" in terminal.text
+    assert len(step_names(journal_file, "run-1")) == 4
+
+
+# A signal that comes just before a read begins does not end that read. So it is with one that another thread is given.
+SIGNALS_GO_TO_ANOTHER_THREAD = """
+import threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+"""
+
+
+def test_ctrl_c_in_the_moment_before_the_answer_is_read_is_not_lost(journal_file: str) -> None:
+    code = SIGNALS_GO_TO_ANOTHER_THREAD + RUN_MAIN
+    with on_terminal("delete", "run-1", "--url", journal_file, code=code) as terminal:
+        terminal.wait_for("[y/N] ")
+        terminal.interrupt()
+        assert terminal.end() == 130
     assert len(step_names(journal_file, "run-1")) == 4
 
 
