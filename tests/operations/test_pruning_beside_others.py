@@ -108,10 +108,14 @@ async def test_the_write_lock_of_a_file_is_held_for_a_moment(tmp_path: Any, size
     held = list[float]()
     async with engine_on(rows.url.replace("sqlite:", "sqlite+aiosqlite:")) as engine:
 
-        @event.listens_for(engine.sync_engine, "after_cursor_execute")
-        def note_the_begin(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-            if statement == "BEGIN IMMEDIATE":
-                connection.info["locked"] = time.perf_counter()
+        @event.listens_for(engine.sync_engine.pool, "checkout")
+        def note_the_loan(_: Any, record: Any, __: Any) -> None:
+            record.info["lent"] = time.perf_counter()
+
+        @event.listens_for(engine.sync_engine, "before_cursor_execute")
+        def note_the_lock(connection: Any, _: Any, statement: str, *__: Any) -> None:
+            if statement.startswith("DELETE"):
+                connection.info["locked"] = connection.info["lent"]
 
         @event.listens_for(engine.sync_engine.pool, "checkin")
         def note_the_end(_: Any, record: Any) -> None:

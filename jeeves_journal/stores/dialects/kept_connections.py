@@ -70,8 +70,8 @@ class KeptConnections(EngineConnections[Driver]):
             self._one_less()
             raise
 
-    async def give_back(self, lease: Lease[Driver], error: BaseException | None) -> None:
-        """Keep a connection for the next one to use it, unless this error makes it useless."""
+    async def give_back(self, lease: Lease[Driver], error: BaseException | None, *, is_at_rest: bool = True) -> None:
+        """Keep a connection for the next one to use it, unless an error made it useless, or left it at work."""
         try:
             if error is not None and self._terminated(lease.driver, error):
                 # A server that restarted or fell silent did so for the others too: no call must find that out again.
@@ -79,7 +79,7 @@ class KeptConnections(EngineConnections[Driver]):
                 self._idle = [other for other in self._idle if other not in lost]
                 for each in lost:
                     await discard(each.connection)
-            elif len(self._idle) < self._keep:
+            elif is_at_rest and len(self._idle) < self._keep:
                 self._idle.append(lease)
             else:
                 await self._close(lease)
@@ -111,11 +111,14 @@ class KeptConnections(EngineConnections[Driver]):
             error = raised
             raise
         finally:
-            if isinstance(error, Exception | None):
-                # Nothing on the server; SQLAlchemy believes that it has begun a transaction.
-                with suppress(Exception):
-                    await lease.connection.rollback()
-            await self.give_back(lease, error)
+            is_at_rest = False
+            try:
+                if isinstance(error, Exception | None):
+                    with suppress(Exception):
+                        await lease.connection.rollback()
+                        is_at_rest = not lease.connection.invalidated
+            finally:
+                await self.give_back(lease, error, is_at_rest=is_at_rest)
 
     async def close(self) -> None:
         while self._idle:

@@ -72,14 +72,14 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
             async with self.operating() as connection:
                 has_lock = True
                 yield connection
-        except OperationalError as error:
+        except (OperationalError, sqlite3.OperationalError) as error:
             if has_lock or not is_busy(driver_error(error)):
                 raise
             what = f"{self.describe()}: another process is upgrading it, or writes to it without a pause"
             raise StoreUnavailableError(what, "try again when it is done") from error
 
     def looking(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._transaction("BEGIN")
+        return self._transaction(_begin_to_read)
 
     def beside_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
         # Without statistics, SQLite takes any range of keys for a small one: https://sqlite.org/optoverview.html#uplus
@@ -89,9 +89,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
         return await estimated_size(connection, TABLES[kind], PAYLOADS[kind])
 
     def operating(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        # The write lock from the start: what first reads and then writes is refused with BUSY_SNAPSHOT when another
-        # process wrote in between, whatever the timeout.
-        return self._transaction("BEGIN IMMEDIATE")
+        return self._transaction(_begin_to_write)
 
     async def together(self, connection: AsyncConnection, changes: Sequence[Delete | Insert]) -> list[int]:
         counted = {"preserve_rowcount": True}
@@ -107,16 +105,15 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
         raise AssertionError("a commit to a file has no answer that could be lost")
 
     @asynccontextmanager
-    async def _transaction(self, begin: str) -> AsyncGenerator[AsyncConnection]:
-        async with self.connections.lend() as connection:
+    async def _transaction(self, begin: Callable[[sqlite3.Connection], object]) -> AsyncGenerator[AsyncConnection]:
+        async with self.connections.lend_kept() as (connection, driver):
             await connection.begin()
             # A caller's engine may have begun one by an event or a driver of its own, and without the lock.
-            driver: Any = (await connection.get_raw_connection()).driver_connection
             if driver.in_transaction:
                 await connection.exec_driver_sql("ROLLBACK")
             async with self._synced(driver), _lenient_texts(driver):
                 with left_open(connection):
-                    await connection.exec_driver_sql(begin)
+                    await self._run(driver, begin)
                     yield connection
                     await connection.commit()
 
@@ -137,6 +134,22 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
     @abstractmethod
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
         """Write batches in one durable transaction; runs on the driver's thread."""
+
+
+def _begin_to_read(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN")
+    try:
+        # Who has a snapshot does not wait for a lock any more.
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _begin_to_write(connection: sqlite3.Connection) -> None:
+    # The write lock from the start: what first reads and then writes is refused with BUSY_SNAPSHOT when another process
+    # wrote in between, whatever the timeout.
+    connection.execute("BEGIN IMMEDIATE")
 
 
 @asynccontextmanager

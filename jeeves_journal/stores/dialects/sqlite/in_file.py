@@ -114,7 +114,7 @@ class SqliteFile(OwnSqlite):
         return self._connections_of(self._start_engine(f"file:{quote(str(self.path))}", uri="true", immutable="1"))
 
     @asynccontextmanager
-    async def _transaction(self, begin: str) -> AsyncGenerator[AsyncConnection]:
+    async def _transaction(self, begin: Callable[[sqlite3.Connection], object]) -> AsyncGenerator[AsyncConnection]:
         async with super()._transaction(begin) as connection:
             yield connection
         self._check_files()
