@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Final, Literal
 
 from jeeves_journal.codecs.compression import NOT_COMPRESSED, ZSTD, TooLargeError, Zstd
 from jeeves_journal.codecs.damage import REMEDY_DAMAGED
-from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, FORMAT_VERSION, Tail, checksum
+from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, FORMAT_VERSION, Tail, checksum, has_footer
 from jeeves_journal.codecs.keyring import Key, Keyring
 from jeeves_journal.codecs.sealing import (
     ENCRYPTED,
@@ -70,6 +69,8 @@ class Envelope:
             Tail(codec_id, key_id, seal=self._seal, compression=compression).pack()
             for compression in (NOT_COMPRESSED, ZSTD)
         ]
+        # With which most records end that this store opens. An encrypted one has a nonce of its own.
+        self._usual_tails = () if self._seal == ENCRYPTED else (self._tails[NOT_COMPRESSED],)
 
     def wrap(self, place: Place, payload: bytes) -> bytes:
         """Return the record of a payload."""
@@ -101,20 +102,18 @@ class Envelope:
         tail = fields.pack()
         return b"".join((body, sign(self._key, to, body, tail), tail))
 
-    def open(self, place: Place, record: bytes) -> bytes | memoryview:
-        """Return the payload of a record that ends in a footer.
+    def open(self, place: Place, record: bytes) -> bytes | memoryview | None:
+        """Return the payload of a record, or ``None`` where it does not end in a footer.
 
         Raises:
             IntegrityError: It is not what was put here.
             DecodeError: It was put with other settings.
         """
-        body, mark, tail = _split(record)
-        # As this store writes them itself, most often.
-        if tail == self._tails[NOT_COMPRESSED] and self._seal != ENCRYPTED:
-            if hmac.compare_digest(self._try_mark(place, body, tail), mark):
-                return body
-            raise _damaged("seal" if self._seal else "checksum")
-        fields = Tail.read(tail)
+        if record.endswith(self._usual_tails) and len(record) >= FOOTER_BYTES:
+            return self._usual(place, record)
+        if not has_footer(record):
+            return None
+        fields = Tail.read(_split(record)[2])
         opened = self._opened(place, record, fields)
         if (refusal := self._refusal(fields)) is not None:
             raise refusal
@@ -126,14 +125,20 @@ class Envelope:
         mine = Tail.read(self._tails[NOT_COMPRESSED])
         return fields is not None and fields._replace(nonce=mine.nonce, compression=mine.compression) == mine
 
+    def _usual(self, place: Place, record: bytes) -> memoryview:
+        body, mark, tail = _split(record)
+        if self._key is None:
+            if checksum(body, tail) == mark:
+                return body
+            raise _damaged("checksum")
+        try:
+            check_signature(self._key, place, body, tail, mark)
+        except WrongSealError as error:
+            raise _damaged("seal") from error
+        return body
+
     def _mark(self, place: Place, body: bytes | memoryview, tail: bytes) -> bytes:
         return checksum(body, tail) if self._key is None else sign(self._key, place, body, tail)
-
-    def _try_mark(self, place: Place, body: memoryview, tail: bytes) -> bytes:
-        try:
-            return self._mark(place, body, tail)
-        except WrongSealError:
-            return b""
 
     def _opened(self, place: Place, record: bytes, fields: Tail) -> bytes | memoryview:
         body, mark, tail = _split(record)

@@ -36,6 +36,7 @@ SEAL_FROM_END: Final = 7
 
 _TAIL: Final = struct.Struct(">8s12s8sBBBx4s")
 FOOTER_BYTES: Final = CHECKSUM_BYTES + _TAIL.size
+_EMPTY: Final = blake2b(digest_size=CHECKSUM_BYTES)
 
 
 class Tail(NamedTuple):
@@ -67,7 +68,9 @@ class Tail(NamedTuple):
 
 def checksum(payload: bytes | memoryview, tail: bytes | memoryview) -> bytes:
     """Return the checksum over everything in a record but the checksum itself."""
-    digest = blake2b(payload, digest_size=CHECKSUM_BYTES)
+    # From a copy, which is made in less than half the time.
+    digest = _EMPTY.copy()
+    digest.update(payload)
     digest.update(tail)
     return digest.digest()
 

@@ -10,7 +10,6 @@ from typing import Any, cast
 from jeeves_journal.codecs.codec import Codec
 from jeeves_journal.codecs.damage import REMEDY_DAMAGED, no_bytes, no_time
 from jeeves_journal.codecs.envelope import Envelope, unsealed
-from jeeves_journal.codecs.footer import has_footer
 from jeeves_journal.codecs.pickling import (
     PickleCodec,
     ends_like_a_pickle,
@@ -72,10 +71,10 @@ class RecordCodec:
             IntegrityError: The bytes are not those that were written.
             DecodeError: They are, but cannot be read here.
         """
-        record = self._bytes(place, data)
-        if not has_footer(record):
-            return self._without_footer(place, record)
+        record = data if isinstance(data, bytes) else self._bytes(place, data)
         payload = self._opened(place, record)
+        if payload is None:
+            return self._without_footer(place, record)
         try:
             return self._codec.loads(payload)
         except Exception as error:
@@ -84,7 +83,8 @@ class RecordCodec:
     def payload(self, place: Place, data: object) -> bytes | memoryview:
         """Return what the codec made of a record's value; see ``decode``, which makes the value of it."""
         record = self._bytes(place, data)
-        return self._opened(place, record) if has_footer(record) else self._plain(place, record)
+        payload = self._opened(place, record)
+        return self._plain(place, record) if payload is None else payload
 
     def moved(self, place: Place, data: object, to: Place) -> bytes:
         """Return a sealed record for another place, sealed anew; its value is not decoded.
@@ -141,7 +141,7 @@ class RecordCodec:
             return bytes(cast("bytearray | memoryview[int]", data))
         raise no_bytes(data, *place[1:3])
 
-    def _opened(self, place: Place, record: bytes) -> bytes | memoryview:
+    def _opened(self, place: Place, record: bytes) -> bytes | memoryview | None:
         try:
             return self.envelope.open(place, record)
         except JournalError as error:
@@ -180,16 +180,17 @@ class RecordCodec:
 class _Decoder:
     """A record that is decoded when it is called. A class, since the repr of a partial shows what it holds."""
 
-    __slots__ = ("_codec", "_record")
+    __slots__ = ("_codec", "_data", "_place")
 
-    def __init__(self, codec: RecordCodec, *record: Any) -> None:
+    def __init__(self, codec: RecordCodec, place: Place, data: object) -> None:
         self._codec = codec
-        self._record = record
+        self._place = place
+        self._data = data
 
     def __call__(self) -> Any:
         handled = sys.exception()
         try:
-            return self._codec.decode(*self._record)
+            return self._codec.decode(self._place, self._data)
         except BaseException as error:
             forget_locals(error, handled)
             raise
