@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from jeeves_journal.stores.batch_queue import Batch, BatchQueue
 
@@ -41,7 +41,7 @@ class Batcher(Generic[Call, Answer]):
         *,
         timeout: float,
     ) -> None:
-        """Prepare; nothing runs yet.
+        """Bind to the running event loop; nothing runs yet.
 
         Args:
             flush: Answers a batch, one answer or exception for each call, in order. What it raises fails all of them.
@@ -50,6 +50,8 @@ class Batcher(Generic[Call, Answer]):
             queue: Decides which calls leave together.
             timeout: Seconds after which a caller is given up on, whatever its batch does.
         """
+        # Kept, since to ask for it costs each call a system call before Python 3.12.
+        self._loop = asyncio.get_running_loop()
         self._flush = flush
         self._fail = fail
         self._queue = queue
@@ -70,7 +72,7 @@ class Batcher(Generic[Call, Answer]):
         Raises:
             TimeoutError: The queue stayed full.
         """
-        deadline = asyncio.get_running_loop().time() + self._timeout
+        deadline = self._loop.time() + self._timeout
         if self._queue.is_full or self._kept_out or self._let_in:
             await self._wait_for_room(deadline)
         return deadline
@@ -84,7 +86,7 @@ class Batcher(Generic[Call, Answer]):
             call: What to ask for.
             deadline: When to give up on it, as ``room`` returned it; by default the whole timeout from now on.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         if deadline is None:
             deadline = loop.time() + self._timeout
         waiting = Waiting(call, loop.create_future(), deadline)
@@ -116,8 +118,7 @@ class Batcher(Generic[Call, Answer]):
             self._timer = None
 
     async def _wait_for_room(self, deadline: float) -> None:
-        loop = asyncio.get_running_loop()
-        ticket: asyncio.Future[None] = loop.create_future()
+        ticket: asyncio.Future[None] = self._loop.create_future()
         self._kept_out.append(ticket)
         try:
             async with asyncio.timeout_at(deadline):
@@ -126,7 +127,7 @@ class Batcher(Generic[Call, Answer]):
             if ticket.done() and not ticket.cancelled():
                 self._let_in -= 1
             # One at a time, since only the call itself tells how large it is: the next one once this one is queued.
-            loop.call_soon(self._let_next_in)
+            self._loop.call_soon(self._let_next_in)
 
     def _let_next_in(self) -> None:
         while self._kept_out and not self._let_in and not self._queue.is_full:
@@ -137,13 +138,13 @@ class Batcher(Generic[Call, Answer]):
 
     def _start(self) -> None:
         self._is_starting = True
-        flush = asyncio.get_running_loop().create_task(self._run(), name="jeeves-journal flush")
+        flush = self._loop.create_task(self._run(), name="jeeves-journal flush")
         self._flushes.add(flush)
         flush.add_done_callback(self._ended)
 
     async def _run(self) -> None:
         self._is_starting = False
-        while batch := self._queue.take():
+        while batch := self._queue.take() or await self._next_batch():
             if self._queue.may_leave and not self._is_starting:
                 self._start()
             try:
@@ -153,6 +154,20 @@ class Batcher(Generic[Call, Answer]):
             # What answered calls hold may be large.
             del batch
             self._let_next_in()
+        # Now, for whoever asks before the loop tells of the end.
+        self._flushes.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _next_batch(self) -> Batch[Waiting[Call, Answer]]:
+        """Return what those ask for next who were answered just now, or nothing.
+
+        They run in this turn of the event loop. A new task for it would begin in the one after.
+        """
+        if self._is_starting:
+            return Batch()
+        self._is_starting = True
+        await asyncio.sleep(0)
+        self._is_starting = False
+        return self._queue.take()
 
     def _ended(self, flush: asyncio.Task[None]) -> None:
         self._flushes.discard(flush)
@@ -164,7 +179,7 @@ class Batcher(Generic[Call, Answer]):
             self._let_next_in()
 
     async def _answer(self, batch: Batch[Waiting[Call, Answer]]) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         # A call whose time is over is not sent any more: its caller may have put another value since. One that was
         # cancelled is until then, since its work is done and recording it spares doing it again.
         wanted = [each for each in batch if not each.answer.done() or (each.answer.cancelled() and each.deadline > now)]
@@ -188,9 +203,8 @@ class Batcher(Generic[Call, Answer]):
 
     def _expire(self) -> None:
         """Give up on the callers whose time is over, and look again when the next one's is."""
-        loop = asyncio.get_running_loop()
         self._timer = None
-        now, earliest = loop.time(), math.inf
+        now, earliest = self._loop.time(), math.inf
         for waiting in chain(self._queue.queued, *self._queue.on_their_way):
             if waiting.answer.done():
                 continue
@@ -199,4 +213,4 @@ class Batcher(Generic[Call, Answer]):
             else:
                 earliest = min(earliest, waiting.deadline)
         if earliest < math.inf:
-            self._timer = loop.call_at(earliest, self._expire)
+            self._timer = self._loop.call_at(earliest, self._expire)

@@ -48,6 +48,24 @@ async def test_callers_that_come_during_a_flush_form_the_next_batch():
     await counter.answer()
 
 
+async def test_what_answered_callers_ask_next_leaves_in_the_turn_of_the_loop_in_which_they_ask():
+    counter = Counter()
+    batches_a_turn_later: list[int] = []
+
+    async def call_twice(name: str) -> None:
+        await counter.submit(f"{name}1")
+        asyncio.get_running_loop().call_soon(lambda: batches_a_turn_later.append(len(counter.batches)))
+        await counter.submit(f"{name}2")
+
+    callers = asyncio.gather(call_twice("a"), call_twice("b"))
+    await settle()
+    await counter.answer()
+    assert counter.batches == [["a1", "b1"], ["a2", "b2"]]
+    assert batches_a_turn_later == [2, 2]
+    await counter.answer()
+    await callers
+
+
 async def test_a_batch_holds_no_more_calls_than_it_may_and_keeps_their_order():
     counter = Counter(most=3)
     answers = [counter.submit(call) for call in range(7)]

@@ -90,6 +90,34 @@ async def test_callers_are_cancelled_with_the_task_that_would_have_answered_them
     assert await following == "c"
 
 
+async def test_what_was_asked_since_the_last_answer_is_cancelled_with_that_task_and_others_can_follow():
+    before = asyncio.all_tasks()
+    counter = Counter()
+    answered = counter.submit("a")
+    await settle()
+    (flusher,) = asyncio.all_tasks() - before
+    counter.pending[0].set_result(["a"])
+    await answered
+    asked = counter.submit("b")
+    flusher.cancel()
+    await settle()
+    assert asked.cancelled()
+    following = counter.submit("c")
+    await settle()
+    await counter.answer()
+    assert await following == "c"
+
+
+async def test_it_is_idle_in_the_turn_of_the_loop_after_the_last_answer():
+    counter = Counter()
+    answered = counter.submit("a")
+    await settle()
+    counter.pending[0].set_result(["a"])
+    await answered
+    await asyncio.sleep(0)
+    assert counter.batcher.is_idle
+
+
 async def test_nothing_of_a_call_is_held_once_it_has_its_answer():
     counter = Counter()
     payload = Payload()
