@@ -27,6 +27,7 @@ from jeeves_journal.stores.batch_queue import BatchQueue
 from jeeves_journal.stores.batching import Batcher
 from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.stores.dialects import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
+from jeeves_journal.stores.time_limits import TimeLimits
 
 T = TypeVar("T")
 
@@ -82,6 +83,7 @@ class Lanes:
             self._read_session, self._fail, BatchQueue(most=1), timeout=timeout
         )
         self._all = (self._writes, self.reads, self.sessions)
+        self._time_limits = TimeLimits(self.loop)
         self._operations = set[asyncio.Future[None]]()
 
     @contextmanager
@@ -124,6 +126,7 @@ class Lanes:
         await asyncio.gather(self._end_of_operations(), *(lane.drain() for lane in self._all))
         # What operations have asked of them since.
         await asyncio.gather(*(lane.drain() for lane in self._all))
+        self._time_limits.close()
         try:
             async with asyncio.timeout(self._database.settings.timeout), self._opening:
                 self._is_closed = True
@@ -185,7 +188,7 @@ class Lanes:
         async def once() -> T:
             if not self._database.is_ready:
                 await self.open()
-            async with asyncio.timeout_at(deadline):
+            with self._time_limits.until(deadline):
                 return await work()
 
         return await self._persist(once, deadline)
