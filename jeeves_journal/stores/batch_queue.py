@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Set as AbstractSet
 from itertools import chain, islice, takewhile
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -40,12 +41,8 @@ class Batch(list[Item]):
         keys: Its calls' keys, where their order matters.
     """
 
-    __slots__ = ("is_large", "keys")
-
-    def __init__(self, items: Iterable[Item] = ()) -> None:
-        super().__init__(items)
-        self.is_large = False
-        self.keys: set[Hashable] = set()
+    is_large: bool = False
+    keys: AbstractSet[Hashable] = frozenset()
 
 
 class BatchQueue(Generic[Item]):
@@ -121,6 +118,8 @@ class BatchQueue(Generic[Item]):
     def take(self) -> Batch[Item]:
         """Return the calls that leave now, in order; none if none may."""
         batch: Batch[Item] = Batch()
+        if not (self._small or self._large):
+            return batch
         # In turn, where the small ones have to wait for the large ones.
         if self._large and self._room_for_large() and not (self._large_was_last and self._small):
             batch = self._departing(self._large, 1)
@@ -203,6 +202,8 @@ class BatchQueue(Generic[Item]):
             self._bytes_under_way -= sum([self._size_of(item.call) for item in items])
 
     def _rooms_for_small(self) -> int:
+        if not self.on_their_way:
+            return self._at_once
         beside = self._large_beside and self._large_is_on_its_way()
         return self._at_once - len(self.on_their_way) + beside
 
