@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
@@ -102,14 +103,23 @@ async def test_every_connection_syncs_each_commit(path: Path, spy: Spy):
     assert levels == {2}, "2 is FULL"
 
 
-async def test_a_put_takes_the_write_lock_before_it_does_anything_else(path: Path, spy: Spy):
+async def test_puts_take_the_write_lock_before_they_do_anything_else(path: Path, spy: Spy):
+    async with SqliteJournalStore(path) as store:
+        await store.put_step("s", "n", 1)
+        spy.statements.clear()
+        await asyncio.gather(store.put_step("s", "n", 2), store.put_step("s", "m", 2))
+        words = [statement.split()[0:2] for statement in spy.statements if not statement.startswith("PRAGMA")]
+    assert [first for first, *_ in words] == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+    assert words[0] == ["BEGIN", "IMMEDIATE"]
+
+
+async def test_a_lone_put_is_one_statement_and_thus_a_transaction_by_itself(path: Path, spy: Spy):
     async with SqliteJournalStore(path) as store:
         await store.put_step("s", "n", 1)
         spy.statements.clear()
         await store.put_step("s", "n", 2)
-        words = [statement.split()[0:2] for statement in spy.statements if not statement.startswith("PRAGMA")]
-    assert [first for first, *_ in words] == ["BEGIN", "INSERT", "COMMIT"]
-    assert words[0] == ["BEGIN", "IMMEDIATE"]
+        words = [statement.split()[0] for statement in spy.statements if not statement.startswith("PRAGMA")]
+    assert words == ["INSERT"]
 
 
 async def test_a_read_takes_no_write_lock(path: Path):

@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from itertools import groupby
-from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Dialect
@@ -38,8 +36,9 @@ _MOST_LISTED: Final = 64
 def batches_of(rows: Sequence[Row]) -> Batches:
     """Return rows as they are written: by statement."""
     return [
-        (STATEMENTS.upsert[kind], [row[1:] for row in of_kind])
-        for kind, of_kind in groupby(sorted(rows, key=attrgetter("kind")), key=attrgetter("kind"))
+        (STATEMENTS.upsert[kind], of_kind)
+        for kind in KINDS
+        if (of_kind := [row[1:] for row in rows if row.kind == kind])
     ]
 
 
@@ -48,6 +47,11 @@ def commit(connection: sqlite3.Connection, batches: Batches) -> None:
 
     The write lock is taken from the start: to wait for it later could end in a deadlock, which SQLite refuses.
     """
+    (text, rows), *others = batches
+    if len(rows) == 1 and not others and connection.isolation_level is None:
+        # A transaction by itself, with all of that in one call.
+        connection.execute(text, rows[0])
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         for text, rows in batches:
