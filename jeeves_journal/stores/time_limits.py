@@ -16,7 +16,9 @@ class TimeLimits:
         """Prepare; no timer is set before the first work begins."""
         self._loop = loop
         self._pending = set[_Limit]()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        # Kept, since a handle of uvloop's does not tell it when it goes off at once.
+        self._goes_off_at = 0.0
 
     def until(self, deadline: float) -> _Limit:
         """Return a context manager that raises ``TimeoutError`` where its body is not done by then, in the loop's time.
@@ -27,9 +29,9 @@ class TimeLimits:
 
     def begin(self, limit: _Limit) -> None:
         """Watch over a limit until it ends."""
-        self._pending.add(limit)
-        if self._timer is None or limit.deadline < self._timer.when():
+        if self._timer is None or limit.deadline < self._goes_off_at:
             self._set(limit.deadline)
+        self._pending.add(limit)
 
     def end(self, limit: _Limit) -> None:
         """Watch over a limit no more. The timer stays, since most often the next work begins before it goes off."""
@@ -43,6 +45,7 @@ class TimeLimits:
 
     def _set(self, deadline: float) -> None:
         self.close()
+        self._goes_off_at = deadline
         self._timer = self._loop.call_at(deadline, self._go_off)
 
     def _go_off(self) -> None:

@@ -61,6 +61,24 @@ async def test_a_limit_that_was_not_needed_leaves_the_others_as_they_are(limits:
     assert await asyncio.gather(work(limits.until(2.0), 1.0), work(limits.until(4.0), 9.0)) == [1.0, -4.0]
 
 
+class LoopWithoutTimersForNow(VirtualTimeLoop):
+    """Makes no timer for what is to be at once, as uvloop does."""
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        if when <= self.time():
+            return self.call_soon(callback, *args, context=context)
+        return super().call_at(when, callback, *args, context=context)
+
+
+def test_a_loop_may_make_no_timer_for_what_is_to_be_at_once():
+    async def begin_two() -> list[float]:
+        limits = TimeLimits(asyncio.get_running_loop())
+        return await asyncio.gather(work(limits.until(0.0), 1.0), work(limits.until(-1.0), 1.0))
+
+    with asyncio.Runner(loop_factory=LoopWithoutTimersForNow) as runner:
+        assert runner.run(begin_two()) == [-0.0, -0.0]
+
+
 async def test_who_cancels_the_task_gets_a_cancellation(limits: TimeLimits):
     task = asyncio.create_task(work(limits.until(2.0), 9.0))
     await asyncio.sleep(1.0)
