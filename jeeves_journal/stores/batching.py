@@ -165,7 +165,15 @@ class Batcher(Generic[Call, Answer]):
         if self._is_starting:
             return Batch()
         self._is_starting = True
-        await asyncio.sleep(0)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._is_starting = False
+            if all(waiting.answer.done() for waiting in self._queue.queued):
+                raise
+            # With all tasks, as an event loop does at its end: what they ask for in that turn gets a task of its own.
+            self._start()
+            return Batch()
         self._is_starting = False
         return self._queue.take()
 

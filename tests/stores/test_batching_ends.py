@@ -90,7 +90,8 @@ async def test_callers_are_cancelled_with_the_task_that_would_have_answered_them
     assert await following == "c"
 
 
-async def test_what_was_asked_since_the_last_answer_is_cancelled_with_that_task_and_others_can_follow():
+@pytest.mark.parametrize("answer_is_wanted", [True, False])
+async def test_what_was_asked_since_the_last_answer_outlives_that_task_if_somebody_waits(answer_is_wanted: bool):
     before = asyncio.all_tasks()
     counter = Counter()
     answered = counter.submit("a")
@@ -100,12 +101,16 @@ async def test_what_was_asked_since_the_last_answer_is_cancelled_with_that_task_
     await answered
     asked = counter.submit("b")
     flusher.cancel()
+    if not answer_is_wanted:
+        asked.cancel()
     await settle()
-    assert asked.cancelled()
+    assert counter.batches[1:] == ([["b"]] if answer_is_wanted else [])
     following = counter.submit("c")
     await settle()
-    await counter.answer()
+    while not following.done():
+        await counter.answer()
     assert await following == "c"
+    assert asked.cancelled() is not answer_is_wanted
 
 
 async def test_it_is_idle_in_the_turn_of_the_loop_after_the_last_answer():
