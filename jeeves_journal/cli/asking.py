@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 from jeeves_journal.cli.exits import NotConfirmed
 from jeeves_journal.cli.text import in_one_line
@@ -52,8 +53,10 @@ def _wait_for_a_line_or_a_signal() -> None:
         note.settimeout(0)
         before = signal.set_wakeup_fd(note.fileno(), warn_on_full_buffer=False)
         try:
-            while sys.stdin not in select.select([sys.stdin, noted], [], [])[0]:
-                # The signal was one that raises nothing, such as of a window that was resized.
-                noted.recv(1)
+            # A process that has over a thousand files open has to do without.
+            with suppress(ValueError):
+                while sys.stdin not in select.select([sys.stdin, noted], [], [])[0]:
+                    # The signal was one that raises nothing, such as of a window that was resized.
+                    noted.recv(1)
         finally:
             signal.set_wakeup_fd(before)

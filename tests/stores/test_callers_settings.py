@@ -136,6 +136,35 @@ async def test_a_put_into_the_middle_of_a_transaction_in_memory_is_refused_and_s
                 await store.put_step("s", "n", 2)
 
 
+async def test_a_put_beside_a_statement_of_the_callers_that_is_half_read_is_not_acknowledged():
+    # It would be committed no sooner than that statement.
+    async with store_on(MEMORY, isolation_level="AUTOCOMMIT", timeout=1) as (engine, store):
+        await store.put_step("s", "n", 1)
+        async with engine.connect() as connection:
+            await connection.execute(text("CREATE TABLE numbers (number INTEGER)"))
+            insert = "INSERT INTO numbers SELECT value FROM json_each('[1, 2, 3]') RETURNING number"
+            rows = await connection.stream(text(insert))
+            await rows.fetchone()
+            with pytest.raises(StoreUnavailableError):
+                await store.put_step("s", "n", 2)
+            await rows.close()
+        assert await recorded(store, "s", "n") == 1
+
+
+async def test_a_cancelled_operation_leaves_the_type_of_texts_as_it_was():
+    async with store_on(MEMORY) as (engine, store):
+        await store.put_step("s", "n", 1)
+        for turns in range(100):
+            operation = asyncio.create_task(store.sessions())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            operation.cancel()
+            await asyncio.wait([operation])
+            async with engine.connect() as connection:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                assert driver.text_factory is str
+
+
 async def test_a_callers_lock_on_its_own_file_is_a_store_that_is_unavailable(tmp_path: Path):
     url = f"sqlite+aiosqlite:///{tmp_path}/app.db"
     async with store_on(url, connect_args={"timeout": 0.3}) as (engine, store):

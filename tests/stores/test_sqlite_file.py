@@ -15,7 +15,7 @@ from urllib.parse import quote
 import anyio
 import pytest
 
-from jeeves_journal import JournalStore, SQLAlchemyJournalStore, SqliteJournalStore, StoreUnavailableError
+from jeeves_journal import JournalError, JournalStore, SQLAlchemyJournalStore, SqliteJournalStore, StoreUnavailableError
 from jeeves_journal.options import LONGEST_TIMEOUT
 from jeeves_journal.testing.calls import recorded
 
@@ -120,6 +120,26 @@ async def test_a_lone_put_is_one_statement_and_thus_a_transaction_by_itself(path
         await store.put_step("s", "n", 2)
         words = [statement.split()[0] for statement in spy.statements if not statement.startswith("PRAGMA")]
     assert words == ["INSERT"]
+
+
+def refuse_commits(action: int, what: str | None, *_: object) -> int:
+    is_commit = action == sqlite3.SQLITE_TRANSACTION and what == "COMMIT"
+    return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
+
+
+async def test_an_operation_whose_commit_fails_leaves_no_transaction_to_the_next_put(path: Path, spy: Spy):
+    async with SqliteJournalStore(path) as store:
+        await store.put_step("s", "n", 1)
+        await store.sessions()
+        for connection in spy.connections:
+            connection.set_authorizer(refuse_commits)
+        with pytest.raises(JournalError):
+            await store.delete_step("s", "n")
+        for connection in spy.connections:
+            connection.set_authorizer(None)
+        await store.put_step("s", "m", 2)
+        with closing(sqlite3.connect(path)) as other:
+            assert other.execute("SELECT step_name FROM journal_steps ORDER BY 1").fetchall() == [("m",), ("n",)]
 
 
 async def test_a_read_takes_no_write_lock(path: Path):

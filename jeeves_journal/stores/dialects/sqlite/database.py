@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import aiosqlite
@@ -117,9 +117,9 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
                     yield connection
                     await connection.commit()
 
+    @abstractmethod
     def _synced(self, driver: aiosqlite.Connection) -> AbstractAsyncContextManager[object]:
-        """Surround a transaction on a lent connection so that its commit is synced."""
-        return nullcontext()
+        """Surround a transaction on a lent connection so that its commit is synced, or leaves nothing."""
 
     async def _run(self, driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the driver's thread."""
@@ -155,21 +155,24 @@ def _begin_to_write(connection: sqlite3.Connection) -> None:
 @asynccontextmanager
 async def _lenient_texts(driver: aiosqlite.Connection) -> AsyncGenerator[None]:
     """Read damaged texts too, until SQLAlchemy's connection is given back; see ``plain_rows``."""
+    before: list[Any] = []
 
-    def read_by(factory: Any) -> Callable[[sqlite3.Connection], Any]:
-        def exchange(connection: sqlite3.Connection) -> Any:
-            before, connection.text_factory = connection.text_factory, factory
-            return before
+    def read_leniently(connection: sqlite3.Connection) -> None:
+        before.append(connection.text_factory)
+        connection.text_factory = lenient
 
-        return exchange
+    def read_as_before(connection: sqlite3.Connection) -> None:
+        if before:
+            connection.text_factory = before.pop()
 
-    # On the driver's thread, in turn with what others do on a connection that is shared.
-    before = await on_thread(driver, read_by(lenient))
     try:
+        # On the driver's thread, in turn with what others do on a connection that is shared. Whoever is cancelled there
+        # has changed it all the same.
+        await on_thread(driver, read_leniently)
         yield
     finally:
         with suppress(StoreClosedError):
-            await on_thread(driver, read_by(before))
+            await on_thread(driver, read_as_before)
 
 
 def never_terminated(driver: aiosqlite.Connection, error: BaseException) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from threading import Thread
 from typing import Any, Final, TypeVar, cast
@@ -78,7 +79,22 @@ class OwnSqlite(SqliteDatabase):
         await self._run(driver, open_all_files)
 
     def _commit(self, connection: sqlite3.Connection, batches: Batches) -> None:
-        commit(connection, batches)
+        (text, rows), *others = batches
+        if len(rows) == 1 and not others and not connection.in_transaction:
+            # A transaction by itself, in one call. Where others have statements under way, it would end with those.
+            connection.execute(text, rows[0])
+        else:
+            commit(connection, batches)
+
+    @asynccontextmanager
+    async def _synced(self, driver: aiosqlite.Connection) -> AsyncGenerator[None]:
+        try:
+            yield
+        except Exception:
+            # SQLAlchemy takes a commit for an end, also one that failed.
+            if driver.in_transaction:
+                await on_thread(driver, lambda connection: connection.execute("ROLLBACK"))
+            raise
 
     async def _run(self, driver: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
         return await on_thread(driver, partial(self._patiently, work))

@@ -47,11 +47,6 @@ def commit(connection: sqlite3.Connection, batches: Batches) -> None:
 
     The write lock is taken from the start: to wait for it later could end in a deadlock, which SQLite refuses.
     """
-    (text, rows), *others = batches
-    if len(rows) == 1 and not others and connection.isolation_level is None:
-        # A transaction by itself, with all of that in one call.
-        connection.execute(text, rows[0])
-        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         for text, rows in batches:
