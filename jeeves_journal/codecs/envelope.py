@@ -6,7 +6,17 @@ from typing import Final, Literal
 
 from jeeves_journal.codecs.compression import NOT_COMPRESSED, ZSTD, TooLargeError, Zstd
 from jeeves_journal.codecs.damage import REMEDY_DAMAGED
-from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, FORMAT_VERSION, Tail, checksum, has_footer
+from jeeves_journal.codecs.footer import (
+    CHECKSUM_BYTES,
+    FOOTER_BYTES,
+    FORMAT_VERSION,
+    Tail,
+    behind_nonce,
+    checksum,
+    has_footer,
+    key_id_in,
+    with_nonce,
+)
 from jeeves_journal.codecs.keyring import Key, Keyring
 from jeeves_journal.codecs.sealing import (
     ENCRYPTED,
@@ -69,8 +79,9 @@ class Envelope:
             Tail(codec_id, key_id, seal=self._seal, compression=compression).pack()
             for compression in (NOT_COMPRESSED, ZSTD)
         ]
-        # With which most records end that this store opens. An encrypted one has a nonce of its own.
-        self._usual_tails = () if self._seal == ENCRYPTED else (self._tails[NOT_COMPRESSED],)
+        # Most records that this store opens end so.
+        usual_tail = self._tails[NOT_COMPRESSED]
+        self._usual_end = behind_nonce(usual_tail) if self._seal == ENCRYPTED else usual_tail
 
     def wrap(self, place: Place, payload: bytes) -> bytes:
         """Return the record of a payload."""
@@ -78,7 +89,7 @@ class Envelope:
         body = payload if deflated is None else deflated
         tail = self._tails[NOT_COMPRESSED if deflated is None else ZSTD]
         if self._key is not None and self._seal == ENCRYPTED:
-            return _encrypted(self._key, place, body, Tail.read(tail))
+            return _encrypted(self._key, place, body, tail)
         return b"".join((body, self._mark(place, body, tail), tail))
 
     def moved(self, place: Place, record: bytes, to: Place) -> bytes:
@@ -91,15 +102,15 @@ class Envelope:
             DecodeError: The keyring does not open it, or it is of an unknown format.
         """
         fields = Tail.read(_split(record)[2])
-        body = self._opened(place, record, fields)
+        body = self._opened(place, record, fields.seal, fields.key_id)
         if self._key is None or fields.seal == UNSEALED:
             raise AssertionError("a record without a seal is bound to no place")
         if fields.version != FORMAT_VERSION:
             raise _unknown_version(fields)
-        fields = fields._replace(key_id=self._key.in_footer, nonce=b"")
-        if ENCRYPTED in (fields.seal, self._seal):
-            return _encrypted(self._key, to, bytes(body), fields._replace(seal=ENCRYPTED))
-        tail = fields.pack()
+        seal = ENCRYPTED if ENCRYPTED in (fields.seal, self._seal) else SIGNED
+        tail = fields._replace(key_id=self._key.in_footer, nonce=b"", seal=seal).pack()
+        if seal == ENCRYPTED:
+            return _encrypted(self._key, to, bytes(body), tail)
         return b"".join((body, sign(self._key, to, body, tail), tail))
 
     def open(self, place: Place, record: bytes) -> bytes | memoryview | None:
@@ -109,12 +120,12 @@ class Envelope:
             IntegrityError: It is not what was put here.
             DecodeError: It was put with other settings.
         """
-        if record.endswith(self._usual_tails) and len(record) >= FOOTER_BYTES:
+        if record.endswith(self._usual_end) and len(record) >= FOOTER_BYTES:
             return self._usual(place, record)
         if not has_footer(record):
             return None
         fields = Tail.read(_split(record)[2])
-        opened = self._opened(place, record, fields)
+        opened = self._opened(place, record, fields.seal, fields.key_id)
         if (refusal := self._refusal(fields)) is not None:
             raise refusal
         return self._inflated(opened, fields)
@@ -125,8 +136,10 @@ class Envelope:
         mine = Tail.read(self._tails[NOT_COMPRESSED])
         return fields is not None and fields._replace(nonce=mine.nonce, compression=mine.compression) == mine
 
-    def _usual(self, place: Place, record: bytes) -> memoryview:
+    def _usual(self, place: Place, record: bytes) -> bytes | memoryview:
         body, mark, tail = _split(record)
+        if self._seal == ENCRYPTED:
+            return self._opened(place, record, ENCRYPTED, key_id_in(tail))
         if self._key is None:
             if checksum(body, tail) == mark:
                 return body
@@ -140,27 +153,27 @@ class Envelope:
     def _mark(self, place: Place, body: bytes | memoryview, tail: bytes) -> bytes:
         return checksum(body, tail) if self._key is None else sign(self._key, place, body, tail)
 
-    def _opened(self, place: Place, record: bytes, fields: Tail) -> bytes | memoryview:
+    def _opened(self, place: Place, record: bytes, seal: int, key_id: bytes) -> bytes | memoryview:
         body, mark, tail = _split(record)
-        if self._keys is None and fields.seal in (SIGNED, ENCRYPTED):
+        if self._keys is None and seal in (SIGNED, ENCRYPTED):
             raise DecodeError("the record is sealed", "open the store with keys=")
-        if self._keys is None or fields.seal == UNSEALED:
+        if self._keys is None or seal == UNSEALED:
             if not self.allows_unsealed:
                 raise unsealed()
             if checksum(body, tail) != mark:
                 raise _damaged("checksum")
-            if fields.seal != UNSEALED:
+            if seal != UNSEALED:
                 raise DecodeError("the record is sealed in an unknown way", "upgrade jeeves-journal")
             return body
-        key = self._keys.find(fields.key_id)
+        key = self._keys.find(key_id)
         if key is None:
-            what = f"the record is sealed by key {fields.key_id.rstrip(bytes(1)).decode('ascii', 'replace')!r}"
+            what = f"the record is sealed by key {key_id.rstrip(bytes(1)).decode('ascii', 'replace')!r}"
             raise DecodeError(f"{what}, which the keyring does not have", "add that key behind the others")
         try:
-            if fields.seal == SIGNED:
+            if seal == SIGNED:
                 check_signature(key, place, body, tail, mark)
                 return body
-            if fields.seal == ENCRYPTED and mark.endswith(_BEHIND_TAG):
+            if seal == ENCRYPTED and mark.endswith(_BEHIND_TAG):
                 return decrypt(key, place, memoryview(record)[: len(body) + TAG_BYTES], tail)
         except WrongSealError as error:
             raise _damaged("seal") from error
@@ -193,8 +206,8 @@ def _split(record: bytes) -> tuple[memoryview, bytes, bytes]:
     return memoryview(record)[:end], record[end : end + CHECKSUM_BYTES], record[end + CHECKSUM_BYTES :]
 
 
-def _encrypted(key: Key, place: Place, body: bytes, fields: Tail) -> bytes:
-    tail = fields._replace(nonce=new_nonce()).pack()
+def _encrypted(key: Key, place: Place, body: bytes, tail: bytes) -> bytes:
+    tail = with_nonce(tail, new_nonce())
     return b"".join((encrypt(key, place, body, tail), _BEHIND_TAG, tail))
 
 

@@ -35,6 +35,7 @@ SEAL_FROM_END: Final = 7
 """How many bytes before a record's end the byte stands that names its seal."""
 
 _TAIL: Final = struct.Struct(">8s12s8sBBBx4s")
+_NONCE: Final = slice(8, 20)
 FOOTER_BYTES: Final = CHECKSUM_BYTES + _TAIL.size
 _EMPTY: Final = blake2b(digest_size=CHECKSUM_BYTES)
 
@@ -64,6 +65,26 @@ class Tail(NamedTuple):
         """Read the fields of a tail. Until its mark was found right, they may be anybody's."""
         key_id, nonce, codec_id, version, seal, compression, _ = _TAIL.unpack(tail)
         return cls(codec_id.rstrip(b"\0").decode("ascii", "replace"), key_id, nonce, version, seal, compression)
+
+
+def nonce_in(tail: bytes) -> bytes:
+    """Return the nonce of a tail, whose other fields are not read for it."""
+    return tail[_NONCE]
+
+
+def key_id_in(tail: bytes) -> bytes:
+    """Return the key id of a tail, likewise."""
+    return tail[: _NONCE.start]
+
+
+def behind_nonce(tail: bytes) -> bytes:
+    """Return what stands behind the nonce: the same in all records of one codec, seal and compression."""
+    return tail[_NONCE.stop :]
+
+
+def with_nonce(tail: bytes, nonce: bytes) -> bytes:
+    """Return a tail with another nonce."""
+    return tail[: _NONCE.start] + nonce + tail[_NONCE.stop :]
 
 
 def checksum(payload: bytes | memoryview, tail: bytes | memoryview) -> bytes:

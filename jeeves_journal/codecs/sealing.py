@@ -12,7 +12,7 @@ import struct
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from jeeves_journal.codecs.footer import Tail
+from jeeves_journal.codecs.footer import nonce_in
 from jeeves_journal.codecs.keyring import Key
 
 # Two bits or more apart: no flipped bit makes one of another.
@@ -69,7 +69,7 @@ def check_signature(key: Key, place: Place, payload: bytes | memoryview, tail: b
 
 def encrypt(key: Key, place: Place, payload: bytes, tail: bytes) -> bytes:
     """Return a payload that only the key reads, and behind it the tag of AES-256-GCM. Its nonce stands in the tail."""
-    return key.for_encryption.encrypt(Tail.read(tail).nonce, payload, _bound(place, tail, len(payload)))
+    return key.for_encryption.encrypt(nonce_in(tail), payload, _bound(place, tail, len(payload)))
 
 
 def decrypt(key: Key, place: Place, sealed: bytes | memoryview, tail: bytes) -> bytes:
@@ -81,7 +81,7 @@ def decrypt(key: Key, place: Place, sealed: bytes | memoryview, tail: bytes) -> 
     from cryptography.exceptions import InvalidTag
 
     try:
-        return key.for_encryption.decrypt(Tail.read(tail).nonce, sealed, _bound(place, tail, len(sealed) - TAG_BYTES))
+        return key.for_encryption.decrypt(nonce_in(tail), sealed, _bound(place, tail, len(sealed) - TAG_BYTES))
     except InvalidTag as error:
         raise WrongSealError from error
 
