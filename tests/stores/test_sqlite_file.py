@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import anyio
@@ -120,6 +121,32 @@ async def test_a_lone_put_is_one_statement_and_thus_a_transaction_by_itself(path
         await store.put_step("s", "n", 2)
         words = [statement.split()[0] for statement in spy.statements if not statement.startswith("PRAGMA")]
     assert words == ["INSERT"]
+
+
+async def test_a_file_that_goes_while_a_connection_is_opened_is_not_made_anew_and_keeps_its_log(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # An empty file in its place would make SQLite delete the log: a database without pages has none.
+    connect, aside = sqlite3.connect, path.with_name("aside.db")
+
+    def connect_when_it_is_gone(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        if path.exists():
+            path.rename(aside)
+        return connect(*arguments, **options)
+
+    async with SqliteJournalStore(path, timeout=5) as store:
+        await store.put_step("s", "n", 1)
+        monkeypatch.setattr(sqlite3, "connect", connect_when_it_is_gone)
+        # Those that begin together take several connections, and only one was opened so far.
+        answers = await asyncio.gather(store.get_steps("s"), store.sessions(), store.usage(), return_exceptions=True)
+        for answer in answers:
+            assert isinstance(answer, StoreUnavailableError)
+            assert "deleted or replaced" in str(answer)
+        monkeypatch.undo()
+        assert not path.exists()
+        aside.rename(path)
+        await store.put_step("s", "m", 2)
+        assert list(await store.get_steps("s")) == ["n", "m"]
 
 
 def refuse_commits(action: int, what: str | None, *_: object) -> int:

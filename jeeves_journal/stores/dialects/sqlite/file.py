@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from jeeves_journal.errors import ConfigurationError, SchemaError, StoreUnavailableError
 from jeeves_journal.stores.dialects.errors import MISSING_TABLES
@@ -75,6 +76,15 @@ def holds_no_more_files(folder: Path) -> bool:
         return False
     # Those that know no such number report 0 of 0.
     return room.f_files > 0 and room.f_favail == 0
+
+
+def uri_of(path: Path) -> str:
+    """Return the URI of a file, by which SQLite can be told not to make one where it finds none.
+
+    An empty file that it made in the place of one that was taken away for a moment would have it delete that one's log.
+    https://sqlite.org/uri.html
+    """
+    return f"file://{quote(os.fsencode(path))}"
 
 
 class OpenFiles:

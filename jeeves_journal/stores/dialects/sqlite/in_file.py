@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
 import aiosqlite
 from sqlalchemy import event
@@ -28,6 +27,7 @@ from jeeves_journal.stores.dialects.sqlite.file import (
     has_log,
     holds_no_more_files,
     prepare_file,
+    uri_of,
     would_leave_log,
 )
 from jeeves_journal.stores.dialects.sqlite.log import open_all_files, start_log_anew
@@ -61,10 +61,15 @@ class SqliteFile(OwnSqlite):
         return f"SQLite {self.path}"
 
     def explain(self, error: BaseException) -> JournalError:
-        # SQLite does not tell why it could not make its -wal or -shm.
-        if primary_code(error) == sqlite3.SQLITE_CANTOPEN and holds_no_more_files(self.path.parent):
-            what = f"{self.describe()}: the file system can hold no more files"
-            return StoreUnavailableError(what, "make room, then try again")
+        # SQLite does not tell why it could not open the file, or make its -wal or -shm.
+        if primary_code(error) == sqlite3.SQLITE_CANTOPEN:
+            try:
+                self._check_files()
+            except StoreUnavailableError as replaced:
+                return replaced
+            if holds_no_more_files(self.path.parent):
+                what = f"{self.describe()}: the file system can hold no more files"
+                return StoreUnavailableError(what, "make room, then try again")
         return super().explain(error)
 
     async def _connect(self, *, create: bool) -> Connections[aiosqlite.Connection]:
@@ -73,7 +78,7 @@ class SqliteFile(OwnSqlite):
         self._files = self._unlocked = None
         if await asyncio.to_thread(would_leave_log, self.path):
             return self._without_locks()
-        connections = self._connections_of(self._start_engine(str(self.path)))
+        connections = self._connections_of(self._start_engine(uri_of(self.path), uri="true", mode="rw"))
         if self.only_looks:
             return await self._readable(connections)
         try:
@@ -90,7 +95,7 @@ class SqliteFile(OwnSqlite):
         return connections
 
     def _connections_of(self, engine: AsyncEngine) -> Connections[aiosqlite.Connection]:
-        # SQLite would make a file where it finds none.
+        # SQLite would open what came in the file's place.
         event.listen(engine.sync_engine, "do_connect", lambda *_: self._check_files())
         # One to write, and others to read meanwhile.
         return self._kept(engine, 1 + self.reads_at_once)
@@ -111,7 +116,7 @@ class SqliteFile(OwnSqlite):
 
     def _without_locks(self) -> Connections[aiosqlite.Connection]:
         self._unlocked = UnlockedFile(self.path)
-        return self._connections_of(self._start_engine(f"file:{quote(str(self.path))}", uri="true", immutable="1"))
+        return self._connections_of(self._start_engine(uri_of(self.path), uri="true", immutable="1"))
 
     @asynccontextmanager
     async def _transaction(self, begin: Callable[[sqlite3.Connection], object]) -> AsyncGenerator[AsyncConnection]:

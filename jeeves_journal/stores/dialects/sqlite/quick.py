@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from jeeves_journal.stores.dialects.rows import Key, Stored
+from jeeves_journal.stores.dialects.sqlite.file import uri_of
 from jeeves_journal.stores.dialects.sqlite.log import open_all_files
 
 # Bytes. What is longer lies on pages that are read one by one.
@@ -25,7 +26,9 @@ class QuickReader:
     def __init__(self, path: Path) -> None:
         """Open the file; it takes a moment, and belongs on another thread."""
         # Waits for no lock: whoever would have to wait does so on a thread of its own.
-        self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(
+            f"{uri_of(path)}?mode=rw", uri=True, timeout=0, isolation_level=None, check_same_thread=False
+        )
         try:
             self._connection.execute("PRAGMA query_only = 1")
             # Which the first statement would do otherwise.
