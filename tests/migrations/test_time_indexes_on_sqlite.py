@@ -125,14 +125,14 @@ def test_processes_that_open_it_at_once_all_succeed(filled_url: str) -> None:
 def test_who_waits_in_vain_for_another_process_is_told_of_its_upgrade(sqlite_url: str) -> None:
     migrations.upgrade(sqlite_url, BEFORE)
 
-    async def put() -> None:
-        async with JournalStore.from_url(sqlite_url, timeout=0.5) as store:
+    async def put(**options: float) -> None:
+        async with JournalStore.from_url(sqlite_url, **options) as store:
             await store.put_step("run", "step", 1)
 
     with closing(sqlite3.connect(path_of(sqlite_url), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailableError, match="upgrading it"):
-            asyncio.run(put())
+            asyncio.run(put(timeout=2))
         other.execute("ROLLBACK")
     asyncio.run(put())
     assert_built(sqlite_url)

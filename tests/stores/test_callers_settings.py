@@ -113,7 +113,7 @@ async def test_connections_that_begin_transactions_in_their_own_way_keep_it(tmp_
 
 @pytest.mark.parametrize("call", [lambda store: store.put_step("s", "n", 2), lambda store: store.get_step("s", "00")])
 async def test_a_transaction_on_the_one_connection_in_memory_is_neither_committed_nor_rolled_back(call: Any):
-    async with store_on(MEMORY, timeout=0.5) as (engine, store):
+    async with store_on(MEMORY, timeout=2) as (engine, store):
         await put_twenty(store)
         async with engine.connect() as connection:
             await connection.execute(text("CREATE TABLE orders (id INTEGER)"))
@@ -138,7 +138,7 @@ async def test_a_put_into_the_middle_of_a_transaction_in_memory_is_refused_and_s
 
 async def test_a_put_beside_a_statement_of_the_callers_that_is_half_read_is_not_acknowledged():
     # It would be committed no sooner than that statement.
-    async with store_on(MEMORY, isolation_level="AUTOCOMMIT", timeout=1) as (engine, store):
+    async with store_on(MEMORY, isolation_level="AUTOCOMMIT", timeout=3) as (engine, store):
         await store.put_step("s", "n", 1)
         async with engine.connect() as connection:
             await connection.execute(text("CREATE TABLE numbers (number INTEGER)"))

@@ -222,7 +222,7 @@ async def test_a_failing_body_still_closes(url: str):
 
 async def test_a_file_store_that_is_dropped_unclosed_in_a_live_loop_lets_go_of_its_file(tmp_path: Path):
     path = tmp_path / "journal.db"
-    store = JournalStore.from_url(f"sqlite:///{path}", timeout=0.5)
+    store = JournalStore.from_url(f"sqlite:///{path}", timeout=2)
     await store.put_step("s", "n", 1)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -234,7 +234,7 @@ async def test_a_file_store_that_is_dropped_unclosed_in_a_live_loop_lets_go_of_i
 async def test_a_postgres_store_that_is_dropped_unclosed_in_a_live_loop_lets_go_of_its_connections(
     migrated_postgres_url: str,
 ):
-    store = JournalStore.from_url(migrated_postgres_url, timeout=0.5)
+    store = JournalStore.from_url(migrated_postgres_url, timeout=2)
     await asyncio.gather(store.put_step("s", "n", 1), store.get_steps("s"))
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

@@ -36,26 +36,29 @@ asyncio.run(put_together())
 """
 
 
+async def put_at_last(store: SqliteJournalStore, version: int) -> None:
+    """Put again and again until it is acknowledged."""
+    while True:
+        try:
+            return await store.put_step("s", "n", version)
+        except StoreUnavailableError:
+            continue
+
+
 async def test_on_sqlite_a_put_that_timed_out_behind_a_long_read_stays_behind(tmp_path: Path):
     path = tmp_path / "journal.db"
     async with SqliteJournalStore(path) as store:
         for number in range(40):
             await store.put_step("big", f"{number}", os.urandom(2_000_000))
     async with SqliteJournalStore(path, timeout=0.1) as hasty, SqliteJournalStore(path) as patient:
-        await hasty.put_step("s", "n", 0)
+        await put_at_last(hasty, 0)
         for version in range(1, 20):
             reading = asyncio.ensure_future(hasty.get_steps("big"))
             late = asyncio.ensure_future(hasty.put_step("s", "n", f"late {version}"))
             await asyncio.wait([reading, late])
             reading.exception()
             late.exception()
-            acknowledged = False
-            while not acknowledged:
-                try:
-                    await hasty.put_step("s", "n", version)
-                    acknowledged = True
-                except StoreUnavailableError:
-                    continue
+            await put_at_last(hasty, version)
             assert await recorded(patient, "s", "n") == version
     async with SqliteJournalStore(path) as store:
         assert await recorded(store, "s", "n") == 19

@@ -100,10 +100,10 @@ async def test_closing_does_not_wait_for_an_upgrade_that_never_ends(postgres_url
 async def test_a_server_that_is_down_for_a_while_fails_calls_in_time_and_serves_again_afterwards(
     mortal_server: PostgresServer,
 ):
-    async with JournalStore.from_url(mortal_server.url(), timeout=1, create_tables=True) as store:
+    async with JournalStore.from_url(mortal_server.url(), timeout=3, create_tables=True) as store:
         await store.put_step("down", "n", 1)
         mortal_server.stop("immediate")
-        with faster_than(3), pytest.raises(StoreUnavailableError):
+        with faster_than(6), pytest.raises(StoreUnavailableError):
             await store.put_step("down", "n", 2)
         mortal_server.start()
         await store.put_step("down", "n", 3)

@@ -147,7 +147,7 @@ async def test_connections_are_kept_for_the_next_batch(postgres_url: str):
 
 async def test_callers_that_are_kept_out_are_told_when_the_database_hangs(tmp_path: Path):
     path = tmp_path / "journal.db"
-    async with JournalStore.from_url(f"sqlite:///{path}", timeout=0.5) as store:
+    async with JournalStore.from_url(f"sqlite:///{path}", timeout=2) as store:
         await store.put_step("s", "n", 0)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
