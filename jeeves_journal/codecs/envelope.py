@@ -102,7 +102,7 @@ class Envelope:
             DecodeError: The keyring does not open it, or it is of an unknown format.
         """
         fields = Tail.read(_split(record)[2])
-        body = self._opened(place, record, fields.seal, fields.key_id)
+        body = self._opened(place, record, fields.seal)
         if self._key is None or fields.seal == UNSEALED:
             raise AssertionError("a record without a seal is bound to no place")
         if fields.version != FORMAT_VERSION:
@@ -120,12 +120,13 @@ class Envelope:
             IntegrityError: It is not what was put here.
             DecodeError: It was put with other settings.
         """
+        # First, and without reading the fields, since nearly every record is one of these.
         if record.endswith(self._usual_end) and len(record) >= FOOTER_BYTES:
-            return self._usual(place, record)
+            return self._opened(place, record, self._seal)
         if not has_footer(record):
             return None
         fields = Tail.read(_split(record)[2])
-        opened = self._opened(place, record, fields.seal, fields.key_id)
+        opened = self._opened(place, record, fields.seal)
         if (refusal := self._refusal(fields)) is not None:
             raise refusal
         return self._inflated(opened, fields)
@@ -136,24 +137,10 @@ class Envelope:
         mine = Tail.read(self._tails[NOT_COMPRESSED])
         return fields is not None and fields._replace(nonce=mine.nonce, compression=mine.compression) == mine
 
-    def _usual(self, place: Place, record: bytes) -> bytes | memoryview:
-        body, mark, tail = _split(record)
-        if self._seal == ENCRYPTED:
-            return self._opened(place, record, ENCRYPTED, key_id_in(tail))
-        if self._key is None:
-            if checksum(body, tail) == mark:
-                return body
-            raise _damaged("checksum")
-        try:
-            check_signature(self._key, place, body, tail, mark)
-        except WrongSealError as error:
-            raise _damaged("seal") from error
-        return body
-
     def _mark(self, place: Place, body: bytes | memoryview, tail: bytes) -> bytes:
         return checksum(body, tail) if self._key is None else sign(self._key, place, body, tail)
 
-    def _opened(self, place: Place, record: bytes, seal: int, key_id: bytes) -> bytes | memoryview:
+    def _opened(self, place: Place, record: bytes, seal: int) -> bytes | memoryview:
         body, mark, tail = _split(record)
         if self._keys is None and seal in (SIGNED, ENCRYPTED):
             raise DecodeError("the record is sealed", "open the store with keys=")
@@ -165,6 +152,7 @@ class Envelope:
             if seal != UNSEALED:
                 raise DecodeError("the record is sealed in an unknown way", "upgrade jeeves-journal")
             return body
+        key_id = key_id_in(tail)
         key = self._keys.find(key_id)
         if key is None:
             what = f"the record is sealed by key {key_id.rstrip(bytes(1)).decode('ascii', 'replace')!r}"

@@ -71,7 +71,7 @@ class RecordCodec:
             IntegrityError: The bytes are not those that were written.
             DecodeError: They are, but cannot be read here.
         """
-        record = data if isinstance(data, bytes) else self._bytes(place, data)
+        record = self._bytes(place, data)
         payload = self._opened(place, record)
         if payload is None:
             return self._without_footer(place, record)
