@@ -14,11 +14,16 @@ from jeeves_journal import JournalStore
 from jeeves_journal.stores.dialects.rows import Key
 from jeeves_journal.stores.dialects.sqlite.quick import QuickReader
 
-READ = "SELECT value, created_at FROM journal_steps WHERE session_id = ? AND step_name = ?"
-SLOW = f"""
+SLOW = """
+ALTER TABLE journal_steps RENAME TO kept;
+CREATE VIEW journal_steps AS
 WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 200000)
-{READ} AND (SELECT max(n) FROM count) > 0
+SELECT * FROM kept WHERE (SELECT max(n) FROM count) > 0;
 """
+SHORT = Key("step", "run", "short")
+LONG = Key("step", "run", "long")
+OTHER = Key("step", "run", "other")
+STREAM = Key("stream", "run", "short")
 
 
 @pytest.fixture
@@ -27,8 +32,10 @@ def file(tmp_path: Path) -> Path:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE journal_steps (session_id, step_name, value, created_at)")
+        connection.execute("CREATE TABLE journal_streams (session_id, step_name, chunks, created_at)")
         rows = [("run", "short", b"value", 1.5), ("run", "long", bytes(70_000), 1.5)]
         connection.executemany("INSERT INTO journal_steps VALUES (?, ?, ?, ?)", rows)
+        connection.execute("INSERT INTO journal_streams VALUES ('run', 'short', x'ff', 2.5)")
     return path
 
 
@@ -39,15 +46,29 @@ def reader(file: Path) -> Iterator[QuickReader]:
 
 
 def test_a_short_record_is_read(reader: QuickReader) -> None:
-    assert reader.read(READ, Key("step", "run", "short")) == [(b"value", 1.5)]
+    assert reader.read([SHORT]) == [(b"value", 1.5)]
 
 
 def test_a_record_that_is_not_there_is_known_not_to_be(reader: QuickReader) -> None:
-    assert reader.read(READ, Key("step", "run", "other")) == []
+    assert reader.read([OTHER]) == [None]
+
+
+def test_several_records_are_read_in_the_order_of_their_keys(reader: QuickReader) -> None:
+    found = reader.read([STREAM, SHORT, OTHER, STREAM, SHORT])
+    assert found == [(b"\xff", 2.5), (b"value", 1.5), None, (b"\xff", 2.5), (b"value", 1.5)]
+
+
+def test_of_many_records_only_the_first_are_read_at_once(reader: QuickReader) -> None:
+    assert reader.read([SHORT] * 1_000) == [(b"value", 1.5)] * 16
 
 
 def test_a_long_record_is_left_to_another_thread(reader: QuickReader) -> None:
-    assert reader.read(READ, Key("step", "run", "long")) is None
+    assert reader.read([LONG]) == []
+
+
+def test_a_long_record_among_short_ones_leaves_all_of_them_to_another_thread(reader: QuickReader) -> None:
+    assert reader.read([SHORT, LONG]) == []
+    assert reader.read([SHORT, SHORT]) == [(b"value", 1.5)] * 2
 
 
 def test_a_lock_is_left_to_another_thread(file: Path) -> None:
@@ -56,31 +77,43 @@ def test_a_lock_is_left_to_another_thread(file: Path) -> None:
         other.execute("PRAGMA journal_mode = DELETE")
         with closing(QuickReader(file)) as reader:
             other.execute("BEGIN EXCLUSIVE")
-            assert reader.read(READ, Key("step", "run", "short")) is None
+            assert reader.read([SHORT]) == []
 
 
 def test_what_cannot_be_read_is_left_to_another_thread(reader: QuickReader, file: Path) -> None:
     with closing(sqlite3.connect(file)) as other:
         other.execute("DROP TABLE journal_steps")
-    assert reader.read(READ, Key("step", "run", "short")) is None
+    assert reader.read([SHORT]) == []
 
 
-def test_after_a_slow_read_the_loop_is_spared_for_a_while(reader: QuickReader) -> None:
-    assert reader.read(SLOW, Key("step", "run", "short")) == [(b"value", 1.5)]
-    assert reader.read(READ, Key("step", "run", "short")) is None
+@pytest.mark.parametrize("count", [1, 2])
+def test_after_a_slow_read_the_loop_is_spared_for_a_while(count: int, reader: QuickReader, file: Path) -> None:
+    with closing(sqlite3.connect(file)) as other:
+        other.executescript(SLOW)
+    reader.read([SHORT] * count)
+    assert reader.read([STREAM]) == []
 
 
-def test_a_read_leaves_nothing_open_that_keeps_the_log_from_starting_anew(reader: QuickReader, file: Path) -> None:
-    reader.read(READ, Key("step", "run", "short"))
+def test_a_read_of_several_is_left_to_another_thread_as_soon_as_it_is_slow(reader: QuickReader, file: Path) -> None:
+    with closing(sqlite3.connect(file)) as other:
+        other.executescript(SLOW)
+    assert reader.read([SHORT, OTHER]) == []
+
+
+@pytest.mark.parametrize("keys", [[SHORT], [SHORT, OTHER], [SHORT, LONG]])
+def test_a_read_leaves_nothing_open_that_keeps_the_log_from_starting_anew(
+    keys: list[Key], reader: QuickReader, file: Path
+) -> None:
+    reader.read(keys)
     with closing(sqlite3.connect(file)) as other:
         assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
 
 
 def test_it_sees_what_another_connection_has_committed_since(reader: QuickReader, file: Path) -> None:
-    reader.read(READ, Key("step", "run", "short"))
+    reader.read([SHORT])
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("UPDATE journal_steps SET value = x'00' WHERE step_name = 'short'")
-    assert reader.read(READ, Key("step", "run", "short")) == [(b"\0", 1.5)]
+    assert reader.read([SHORT]) == [(b"\0", 1.5)]
 
 
 @pytest.mark.anyio
@@ -103,3 +136,31 @@ async def test_a_task_that_only_reads_lets_others_run(tmp_path: Path) -> None:
             await store.get_step("run", "step")
             reads += 1
         assert reads <= 2
+
+
+@pytest.mark.anyio
+async def test_short_and_long_values_are_read_at_the_same_time(tmp_path: Path) -> None:
+    sizes = [10 * number if number % 7 else 70_000 + number for number in range(100)]
+    async with JournalStore.from_url(f"sqlite:///{tmp_path}/journal.db") as store:
+        await asyncio.gather(*(store.put_step("run", str(size), bytes(size)) for size in sizes))
+        entries = await asyncio.gather(*(store.get_step("run", str(size)) for size in sizes))
+        assert [entry and entry.value for entry in entries] == [bytes(size) for size in sizes]
+
+
+@pytest.mark.anyio
+async def test_tasks_that_read_at_the_same_time_let_others_run_in_between(tmp_path: Path) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with JournalStore.from_url(f"sqlite:///{tmp_path}/journal.db") as store:
+        await store.put_step("run", "step", 1)
+        counting = asyncio.create_task(count())
+        await asyncio.gather(*(store.get_step("run", "step") for _ in range(200)))
+        counting.cancel()
+    # In twelve parts, with a turn between two.
+    assert turns > 11

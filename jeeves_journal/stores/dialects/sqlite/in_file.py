@@ -33,7 +33,7 @@ from jeeves_journal.stores.dialects.sqlite.file import (
 from jeeves_journal.stores.dialects.sqlite.log import open_all_files, start_log_anew
 from jeeves_journal.stores.dialects.sqlite.own import OwnSqlite
 from jeeves_journal.stores.dialects.sqlite.quick import QuickReader
-from jeeves_journal.stores.dialects.sqlite.records import STATEMENTS, Batches
+from jeeves_journal.stores.dialects.sqlite.records import Batches
 from jeeves_journal.stores.dialects.sqlite.versions import warn_of_wal_reset_bug
 
 T = TypeVar("T")
@@ -41,9 +41,6 @@ T = TypeVar("T")
 
 class SqliteFile(OwnSqlite):
     """A SQLite file, in WAL mode."""
-
-    # SQLite reads on both cores at once, where Python alone would not.
-    reads_at_once = 2
 
     def __init__(self, path: Path, settings: Settings) -> None:
         """Name the file; nothing is opened or made yet."""
@@ -97,8 +94,8 @@ class SqliteFile(OwnSqlite):
     def _connections_of(self, engine: AsyncEngine) -> Connections[aiosqlite.Connection]:
         # SQLite would open what came in the file's place.
         event.listen(engine.sync_engine, "do_connect", lambda *_: self._check_files())
-        # One to write, and others to read meanwhile.
-        return self._kept(engine, 1 + self.reads_at_once)
+        # One to write, and others to read records and sessions meanwhile.
+        return self._kept(engine, 3)
 
     async def _readable(self, connections: Connections[aiosqlite.Connection]) -> Connections[aiosqlite.Connection]:
         """Return connections by which a file can be read also where SQLite cannot put its log and locks beside it.
@@ -125,12 +122,13 @@ class SqliteFile(OwnSqlite):
         self._check_files()
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
-        if len(keys) == 1 and self._quick is not None:
-            found = self._quick.read(STATEMENTS.read[keys[0].kind], keys[0])
-            if found is not None:
-                self._check_files()
-                return [*found] or [None]
-        return await super().read(keys)
+        records: list[Stored | None] = []
+        while (rest := keys[len(records) :]) and self._quick is not None and (found := self._quick.read(rest)):
+            self._check_files()
+            records += found
+            if len(records) < len(keys):
+                await asyncio.sleep(0)
+        return [*records, *await super().read(rest)] if rest else records
 
     async def examine(self) -> list[Finding]:
         findings = await super().examine()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from jeeves_journal.stores.dialects.rows import Key, Stored
 from jeeves_journal.stores.dialects.sqlite.file import uri_of
 from jeeves_journal.stores.dialects.sqlite.log import open_all_files
+from jeeves_journal.stores.dialects.sqlite.records import MOST_LISTED, read_each, read_one
 
 # Bytes. What is longer lies on pages that are read one by one.
 _MOST_BYTES: Final = 64 * 1024
@@ -40,26 +43,31 @@ class QuickReader:
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
         self._spared_until = 0.0
 
-    def read(self, text: str, key: Key) -> list[Stored] | None:
-        """Return what there is of a record, at most one row; None if that takes a thread to find out.
-
-        Args:
-            text: The statement, of the key's session and step.
-            key: The record's key.
-        """
+    def read(self, keys: Sequence[Key]) -> list[Stored | None]:
+        """Return what is recorded under the first of these keys, under as many as take no thread to find out."""
         started = time.monotonic()
         if started < self._spared_until:
-            return None
+            return []
         try:
-            # All, since a row too few leaves the statement open, and the log could not start anew.
-            return self._connection.execute(text, key[1:]).fetchall()
+            if len(keys) == 1:
+                return [read_one(self._connection, keys[0])]
+            return self._read_some(keys[:MOST_LISTED], started + _QUICK)
         except sqlite3.Error:
             # A lock, a long value, a damaged file: where it is tried again, it is waited for or explained.
-            return None
+            return []
         finally:
             took = time.monotonic() - started
             if took > _QUICK:
                 self._spared_until = started + took * _SPARED
+
+    def _read_some(self, keys: Sequence[Key], late: float) -> list[Stored | None]:
+        records: list[Stored | None] = [None] * len(keys)
+        with closing(read_each(self._connection, keys)) as found:
+            for place, record in found:
+                if time.monotonic() > late:
+                    return []
+                records[place] = record
+        return records
 
     def close(self) -> None:
         """Close the file."""

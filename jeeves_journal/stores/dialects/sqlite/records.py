@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from contextlib import closing, contextmanager
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Dialect
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 
-from jeeves_journal.records import Kind
 from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Stored
 from jeeves_journal.stores.models import VERSION_TABLE
 from jeeves_journal.stores.statements import (
@@ -29,8 +27,14 @@ Batches: TypeAlias = list[tuple[str, list[tuple[Any, ...]]]]
 _DIALECT: Final[Dialect] = aiosqlite_dialect.dialect()
 STATEMENTS: Final = Statements.compiled_for(_DIALECT, sqlite.insert)
 
-_MOST_LISTED: Final = 64
+MOST_LISTED: Final = 16
 """How many keys one SELECT asks for."""
+# Fewer are read as soon one by one.
+_FEWEST_LISTED: Final = 8
+_READ_LISTED: Final = {
+    kind: compile_text(read_listed(kind, MOST_LISTED), _DIALECT, None, *listed_parameters(MOST_LISTED))
+    for kind in KINDS
+}
 
 
 def batches_of(rows: Sequence[Row]) -> Batches:
@@ -63,8 +67,35 @@ def read(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[Stored | N
     """Return what is recorded under each key."""
     with plain_rows(connection):
         if len(keys) == 1:
-            return [connection.execute(STATEMENTS.read[keys[0].kind], keys[0][1:]).fetchone()]
-        return _read_many(connection, keys)
+            return [read_one(connection, keys[0])]
+        records: list[Stored | None] = [None] * len(keys)
+        for place, record in read_each(connection, keys):
+            records[place] = record
+    return records
+
+
+def read_one(connection: sqlite3.Connection, key: Key) -> Stored | None:
+    """Return what is recorded under a key."""
+    # All, since a row too few leaves the statement open, and the log could not start anew.
+    found = connection.execute(STATEMENTS.read[key.kind], key[1:]).fetchall()
+    return found[0] if found else None
+
+
+def read_each(connection: sqlite3.Connection, keys: Sequence[Key]) -> Generator[tuple[int, Stored | None]]:
+    """Yield what is recorded under each of several keys, with the key's place, in any order."""
+    if len(keys) < _FEWEST_LISTED:
+        yield from ((place, read_one(connection, key)) for place, key in enumerate(keys))
+        return
+    for kind in KINDS:
+        places = [place for place, key in enumerate(keys) if key.kind == kind]
+        for first in range(0, len(places), MOST_LISTED):
+            part = places[first : first + MOST_LISTED]
+            # What is left over is NULL, which equals nothing.
+            listed = [text for place in part for text in keys[place][1:]] + [None] * (2 * (MOST_LISTED - len(part)))
+            with closing(connection.execute(_READ_LISTED[kind], listed)) as rows:
+                for position, data, created_at in rows:
+                    if position < len(part):
+                        yield part[position], None if data is None else (data, created_at)
 
 
 def read_session(connection: sqlite3.Connection, session_id: str, max_bytes: int | None) -> list[SessionRow]:
@@ -104,23 +135,3 @@ def plain_rows(connection: sqlite3.Connection) -> Generator[None]:
 def lenient(text: bytes) -> str:
     """Return a text that may be none, as it is sent again."""
     return text.decode("utf-8", "surrogateescape")
-
-
-def _read_many(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[Stored | None]:
-    records: list[Stored | None] = [None] * len(keys)
-    for kind in KINDS:
-        places = [place for place, key in enumerate(keys) if key.kind == kind]
-        for first in range(0, len(places), _MOST_LISTED):
-            part = places[first : first + _MOST_LISTED]
-            # In few sizes, since each has a statement of its own. What is left over is NULL, which equals nothing.
-            size = 1 << (len(part) - 1).bit_length()
-            listed = [text for place in part for text in keys[place][1:]] + [None] * (2 * (size - len(part)))
-            for position, data, created_at in connection.execute(_read_listed(kind, size), listed):
-                if data is not None:
-                    records[part[position]] = data, created_at
-    return records
-
-
-@cache
-def _read_listed(kind: Kind, count: int) -> str:
-    return compile_text(read_listed(kind, count), _DIALECT, None, *listed_parameters(count))
