@@ -26,8 +26,13 @@ _SPARED: Final = 100
 class QuickReader:
     """Reads short records without a hop, as long as the disk answers at once."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file; it takes a moment, and belongs on another thread."""
+    def __init__(self, path: Path, *, patience: float = _QUICK) -> None:
+        """Open the file; it takes a moment, and belongs on another thread.
+
+        Args:
+            path: The file, which is there.
+            patience: Seconds that a read may take.
+        """
         # Waits for no lock: whoever would have to wait does so on a thread of its own.
         self._connection = sqlite3.connect(
             f"{uri_of(path)}?mode=rw", uri=True, timeout=0, isolation_level=None, check_same_thread=False
@@ -41,6 +46,7 @@ class QuickReader:
             raise
         # Longer rows are refused before they are read. https://sqlite.org/limits.html
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
+        self._patience = patience
         self._spared_until = 0.0
 
     def read(self, keys: Sequence[Key]) -> list[Stored | None]:
@@ -51,13 +57,13 @@ class QuickReader:
         try:
             if len(keys) == 1:
                 return [read_one(self._connection, keys[0])]
-            return self._read_some(keys[:MOST_LISTED], started + _QUICK)
+            return self._read_some(keys[:MOST_LISTED], started + self._patience)
         except sqlite3.Error:
             # A lock, a long value, a damaged file: where it is tried again, it is waited for or explained.
             return []
         finally:
             took = time.monotonic() - started
-            if took > _QUICK:
+            if took > self._patience:
                 self._spared_until = started + took * _SPARED
 
     def _read_some(self, keys: Sequence[Key], late: float) -> list[Stored | None]:
