@@ -53,6 +53,7 @@ class BatchQueue(Generic[Item]):
         *,
         most: int,
         at_once: int = 1,
+        splits: bool = True,
         key_of: Callable[[Any], Hashable] | None = None,
         size_of: Callable[[Any], int] | None = None,
         most_under_way: int = sys.maxsize,
@@ -63,6 +64,7 @@ class BatchQueue(Generic[Item]):
         Args:
             most: How many calls one batch may hold.
             at_once: How many batches may be on their way at once; if several, a large call may be so besides.
+            splits: Whether calls that wait are split among several batches where these may leave.
             key_of: Calls of one key keep their order. Without it, no order is promised.
             size_of: A call's size in bytes. Without it, all are small.
             most_under_way: How many calls may be queued or on their way before the queue is full.
@@ -70,6 +72,7 @@ class BatchQueue(Generic[Item]):
         """
         self._most = most
         self._at_once = at_once
+        self._splits = splits
         self._large_beside = at_once > 1
         self._key_of = key_of
         self._size_of = size_of
@@ -127,7 +130,7 @@ class BatchQueue(Generic[Item]):
         rooms = self._rooms_for_small()
         if not batch and self._small and rooms > 0:
             # Those that are free share what waits.
-            share = max(-(-len(self._small) // rooms), _FEWEST_PER_TRIP)
+            share = max(-(-len(self._small) // rooms), _FEWEST_PER_TRIP) if self._splits else self._most
             batch = self._departing(self._small, min(share, self._most))
         if batch:
             self.on_their_way.append(batch)

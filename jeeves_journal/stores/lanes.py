@@ -76,7 +76,7 @@ class Lanes:
         self.reads: Batcher[Key, Stored | None] = Batcher(
             self._read,
             self._fail,
-            BatchQueue(most=_MOST_PER_BATCH, at_once=database.reads_at_once),
+            BatchQueue(most=_MOST_PER_BATCH, at_once=database.reads_at_once, splits=database.splits_reads),
             timeout=timeout,
         )
         self.sessions: Batcher[SessionQuery, list[SessionRow]] = Batcher(

@@ -71,6 +71,13 @@ def test_few_calls_are_not_shared_out():
     assert take(queue)[0] == "abcdef"
 
 
+def test_where_calls_are_not_split_those_that_come_later_leave_beside_them():
+    queue = put_queue(*[Put(str(number)) for number in range(64)], at_once=2, splits=False)
+    assert len(queue.take()) == 64
+    queue.add(Item(Put("later")))
+    assert take(queue)[0] == "later"
+
+
 def test_calls_of_one_key_share_a_batch_in_their_order():
     queue = put_queue(Put("a", number=1), Put("b"), Put("a", number=2))
     assert [item.call.number for item in queue.take()] == [1, 0, 2]

@@ -28,6 +28,8 @@ class Database(ABC):
     """Whether it may be opened again in another event loop. A caller's engine belongs to its own."""
     reads_at_once: int = 1
     """How many batches of reads it works on at once without making one wait for another."""
+    splits_reads: bool = True
+    """Whether reads that wait are split among these."""
     writes_at_once: int = 1
     """How many batches of writes, likewise."""
     creates_tables: bool = False

@@ -42,6 +42,10 @@ T = TypeVar("T")
 class SqliteFile(OwnSqlite):
     """A SQLite file, in WAL mode."""
 
+    # For who comes while a long value is read. Those that come together would only wait for each other's GIL.
+    reads_at_once = 2
+    splits_reads = False
+
     def __init__(self, path: Path, settings: Settings) -> None:
         """Name the file; nothing is opened or made yet."""
         super().__init__(settings)
@@ -94,8 +98,8 @@ class SqliteFile(OwnSqlite):
     def _connections_of(self, engine: AsyncEngine) -> Connections[aiosqlite.Connection]:
         # SQLite would open what came in the file's place.
         event.listen(engine.sync_engine, "do_connect", lambda *_: self._check_files())
-        # One to write, and others to read records and sessions meanwhile.
-        return self._kept(engine, 3)
+        # One to write, and others to read meanwhile.
+        return self._kept(engine, 1 + self.reads_at_once)
 
     async def _readable(self, connections: Connections[aiosqlite.Connection]) -> Connections[aiosqlite.Connection]:
         """Return connections by which a file can be read also where SQLite cannot put its log and locks beside it.
