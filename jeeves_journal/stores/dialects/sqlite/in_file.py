@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import aiosqlite
 from sqlalchemy import event
@@ -38,11 +38,13 @@ from jeeves_journal.stores.dialects.sqlite.versions import warn_of_wal_reset_bug
 
 T = TypeVar("T")
 
+_FEWEST_FOR_TWO_THREADS: Final = 8
+
 
 class SqliteFile(OwnSqlite):
     """A SQLite file, in WAL mode."""
 
-    # For who comes while a long value is read. Those that come together would only wait for each other's GIL.
+    # For who comes while a long value is read. Those that come together are seldom worth two batches.
     reads_at_once = 2
     splits_reads = False
 
@@ -127,12 +129,30 @@ class SqliteFile(OwnSqlite):
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         records: list[Stored | None] = []
-        while (rest := keys[len(records) :]) and self._quick is not None and (found := self._quick.read(rest)):
+        while True:
+            rest = keys[len(records) :]
+            found = self._quick.read(rest) if self._quick is not None else []
+            if not found:
+                return [*records, *await self._read_on_threads(rest)]
             self._check_files()
             records += found
-            if len(records) < len(keys):
-                await asyncio.sleep(0)
-        return [*records, *await super().read(rest)] if rest else records
+            if len(records) == len(keys):
+                return records
+            await asyncio.sleep(0)
+
+    async def _read_on_threads(self, keys: Sequence[Key]) -> list[Stored | None]:
+        """Read what takes a thread on two where it is much: a disk that is slow serves both at once."""
+        if len(keys) < _FEWEST_FOR_TWO_THREADS:
+            return await super().read(keys)
+        half = len(keys) // 2
+        # With their errors, since neither is to be left at work when the other fails or this is cancelled.
+        halves = await asyncio.gather(super().read(keys[:half]), super().read(keys[half:]), return_exceptions=True)
+        records: list[Stored | None] = []
+        for found in halves:
+            if isinstance(found, BaseException):
+                raise found
+            records += found
+        return records
 
     async def examine(self) -> list[Finding]:
         findings = await super().examine()

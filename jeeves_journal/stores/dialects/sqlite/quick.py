@@ -17,8 +17,8 @@ from jeeves_journal.stores.dialects.sqlite.records import MOST_LISTED, read_each
 # Bytes. What is longer lies on pages that are read one by one.
 _MOST_BYTES: Final = 64 * 1024
 
-# Seconds for which the loop may stand still without anybody noticing.
-_QUICK: Final = 0.001
+PATIENCE: Final = 0.001
+"""Seconds for which the loop may stand still without anybody noticing."""
 # A disk that is slow takes at most one part in so many of the loop's time.
 _SPARED: Final = 100
 
@@ -26,13 +26,8 @@ _SPARED: Final = 100
 class QuickReader:
     """Reads short records without a hop, as long as the disk answers at once."""
 
-    def __init__(self, path: Path, *, patience: float = _QUICK) -> None:
-        """Open the file; it takes a moment, and belongs on another thread.
-
-        Args:
-            path: The file, which is there.
-            patience: Seconds that a read may take.
-        """
+    def __init__(self, path: Path) -> None:
+        """Open the file; it takes a moment, and belongs on another thread."""
         # Waits for no lock: whoever would have to wait does so on a thread of its own.
         self._connection = sqlite3.connect(
             f"{uri_of(path)}?mode=rw", uri=True, timeout=0, isolation_level=None, check_same_thread=False
@@ -46,7 +41,6 @@ class QuickReader:
             raise
         # Longer rows are refused before they are read. https://sqlite.org/limits.html
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
-        self._patience = patience
         self._spared_until = 0.0
 
     def read(self, keys: Sequence[Key]) -> list[Stored | None]:
@@ -57,22 +51,22 @@ class QuickReader:
         try:
             if len(keys) == 1:
                 return [read_one(self._connection, keys[0])]
-            return self._read_some(keys[:MOST_LISTED], started + self._patience)
+            return self._read_some(keys[:MOST_LISTED], started + PATIENCE)
         except sqlite3.Error:
             # A lock, a long value, a damaged file: where it is tried again, it is waited for or explained.
             return []
         finally:
             took = time.monotonic() - started
-            if took > self._patience:
+            if took > PATIENCE:
                 self._spared_until = started + took * _SPARED
 
     def _read_some(self, keys: Sequence[Key], late: float) -> list[Stored | None]:
         records: list[Stored | None] = [None] * len(keys)
         with closing(read_each(self._connection, keys)) as found:
-            for place, record in found:
-                if time.monotonic() > late:
-                    return []
+            for count, (place, record) in enumerate(found, start=1):
                 records[place] = record
+                if count < len(keys) and time.monotonic() > late:
+                    return []
         return records
 
     def close(self) -> None:

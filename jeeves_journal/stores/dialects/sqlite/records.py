@@ -11,6 +11,7 @@ from sqlalchemy import Dialect
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import aiosqlite as aiosqlite_dialect
 
+from jeeves_journal.records import Kind
 from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Stored
 from jeeves_journal.stores.models import VERSION_TABLE
 from jeeves_journal.stores.statements import (
@@ -82,20 +83,17 @@ def read_one(connection: sqlite3.Connection, key: Key) -> Stored | None:
 
 
 def read_each(connection: sqlite3.Connection, keys: Sequence[Key]) -> Generator[tuple[int, Stored | None]]:
-    """Yield what is recorded under each of several keys, with the key's place, in any order."""
-    if len(keys) < _FEWEST_LISTED:
-        yield from ((place, read_one(connection, key)) for place, key in enumerate(keys))
-        return
+    """Yield what is recorded under each of several keys, with the key's place, in any order.
+
+    Also where it is nothing, so that who has no time to lose may end it behind each.
+    """
     for kind in KINDS:
         places = [place for place, key in enumerate(keys) if key.kind == kind]
-        for first in range(0, len(places), MOST_LISTED):
-            part = places[first : first + MOST_LISTED]
-            # What is left over is NULL, which equals nothing.
-            listed = [text for place in part for text in keys[place][1:]] + [None] * (2 * (MOST_LISTED - len(part)))
-            with closing(connection.execute(_READ_LISTED[kind], listed)) as rows:
-                for position, data, created_at in rows:
-                    if position < len(part):
-                        yield part[position], None if data is None else (data, created_at)
+        if len(places) < _FEWEST_LISTED:
+            yield from ((place, read_one(connection, keys[place])) for place in places)
+        else:
+            for first in range(0, len(places), MOST_LISTED):
+                yield from _read_listed(connection, kind, keys, places[first : first + MOST_LISTED])
 
 
 def read_session(connection: sqlite3.Connection, session_id: str, max_bytes: int | None) -> list[SessionRow]:
@@ -135,3 +133,15 @@ def plain_rows(connection: sqlite3.Connection) -> Generator[None]:
 def lenient(text: bytes) -> str:
     """Return a text that may be none, as it is sent again."""
     return text.decode("utf-8", "surrogateescape")
+
+
+def _read_listed(
+    connection: sqlite3.Connection, kind: Kind, keys: Sequence[Key], places: list[int]
+) -> Generator[tuple[int, Stored | None]]:
+    listed: list[str | None] = [text for place in places for text in keys[place][1:]]
+    # What is left over is NULL, which equals nothing.
+    listed += [None] * (2 * (MOST_LISTED - len(places)))
+    with closing(connection.execute(_READ_LISTED[kind], listed)) as rows:
+        for position, data, created_at in rows:
+            if position < len(places):
+                yield places[position], None if data is None and created_at is None else (data, created_at)
