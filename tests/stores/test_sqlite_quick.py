@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jeeves_journal import JournalStore
+from jeeves_journal import JournalStore, StoreUnavailableError
 from jeeves_journal.stores.dialects.rows import Key
 from jeeves_journal.stores.dialects.sqlite.quick import QuickReader
 
@@ -165,6 +165,21 @@ async def test_short_and_long_values_are_read_at_the_same_time(tmp_path: Path) -
         await asyncio.gather(*(store.put_step("run", str(size), bytes(size)) for size in sizes))
         entries = await asyncio.gather(*(store.get_step("run", str(size)) for size in sizes))
         assert [entry and entry.value for entry in entries] == [bytes(size) for size in sizes]
+
+
+@pytest.mark.anyio
+async def test_each_of_many_that_wait_for_long_values_is_told_that_the_file_is_gone(tmp_path: Path) -> None:
+    path, aside = tmp_path / "journal.db", tmp_path / "aside.db"
+    async with JournalStore.from_url(f"sqlite:///{path}") as store:
+        await asyncio.gather(*(store.put_step("run", str(number), bytes(70_000)) for number in range(20)))
+        path.rename(aside)
+        gets = [store.get_step("run", str(number)) for number in range(20)]
+        answers = await asyncio.gather(*gets, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {StoreUnavailableError}
+        aside.rename(path)
+        entry = await store.get_step("run", "7")
+        assert entry is not None
+        assert entry.value == bytes(70_000)
 
 
 @pytest.mark.anyio

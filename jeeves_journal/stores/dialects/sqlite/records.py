@@ -66,10 +66,8 @@ def commit(connection: sqlite3.Connection, batches: Batches) -> None:
 
 def read(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[Stored | None]:
     """Return what is recorded under each key."""
+    records: list[Stored | None] = [None] * len(keys)
     with plain_rows(connection):
-        if len(keys) == 1:
-            return [read_one(connection, keys[0])]
-        records: list[Stored | None] = [None] * len(keys)
         for place, record in read_each(connection, keys):
             records[place] = record
     return records
@@ -83,7 +81,7 @@ def read_one(connection: sqlite3.Connection, key: Key) -> Stored | None:
 
 
 def read_each(connection: sqlite3.Connection, keys: Sequence[Key]) -> Generator[tuple[int, Stored | None]]:
-    """Yield what is recorded under each of several keys, with the key's place, in any order.
+    """Yield what is recorded under each key, with the key's place, in any order.
 
     Also where it is nothing, so that who has no time to lose may end it behind each.
     """
