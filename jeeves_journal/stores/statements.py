@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Table,
-    TableValuedAlias,
     Text,
     bindparam,
     column,
@@ -26,7 +25,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.sql.expression import ClauseElement
-from sqlalchemy.types import TypeEngine
 
 from jeeves_journal.records import Kind
 from jeeves_journal.stores.models import KEY_TYPE, TIME_TYPE, StepRecord, StreamRecord
@@ -93,22 +91,28 @@ def compile_text(statement: ClauseElement, dialect: Dialect, schema: str | None,
 
 
 def read_many(kind: Kind) -> ClauseElement:
-    """Return the SELECT of all the keys in two parallel arrays, ``session_ids`` and ``step_names``; Postgres only.
+    """Return the SELECT of many keys; Postgres only.
 
-    Returns the key's position in the arrays, counted from 1, bytes, created_at.
+    Their session ids are one text and their step names another, each split at ``separator``. Returns the key's
+    position, counted from 1, bytes, created_at.
     """
     table = TABLES[kind]
-    wanted = _rows_of_arrays(Text, Text, names=("session_id", "step_name"), position="position")
+    names = ("session_id", "step_name")
+    wanted = func.unnest(*_split_keys()).table_valued(*names, with_ordinality="position").render_derived(name="given")
     on = (table.c.session_id == wanted.c.session_id) & (table.c.step_name == wanted.c.step_name)
     columns = (wanted.c.position, table.c[PAYLOADS[kind]], table.c.created_at)
     return select(*columns).select_from(table.join(wanted, on))
 
 
 def upsert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> ClauseElement:
-    """Return the upsert of all the rows in four parallel arrays, in which no key may stand twice; Postgres only."""
+    """Return the upsert of many rows, in which no key may stand twice; Postgres only.
+
+    Their keys are given as to ``read_many``, the rest in two parallel arrays.
+    """
     payload = PAYLOADS[kind]
     columns = ("session_id", "step_name", payload, "created_at")
-    rows = _rows_of_arrays(Text, Text, LargeBinary, TIME_TYPE, names=columns)
+    arrays = (bindparam("payloads", type_=ARRAY(LargeBinary)), bindparam("created_ats", type_=ARRAY(TIME_TYPE)))
+    rows = func.unnest(*_split_keys(), *arrays).table_valued(*columns).render_derived(name="given")
     statement = insert(TABLES[kind]).from_select(list(columns), select(*(rows.c[name] for name in columns)))
     return _over_earlier(statement, payload)
 
@@ -141,15 +145,16 @@ def listed_parameters(count: int) -> list[str]:
     return [f"{key}_{position}" for position in range(count) for key in ("session_id", "step_name")]
 
 
-MANY_KEYS: Final = ("session_ids", "step_names")
+MANY_KEYS: Final = ("session_ids", "separator", "step_names")
 MANY_ROWS: Final = (*MANY_KEYS, "payloads", "created_ats")
 
 
-def _rows_of_arrays(
-    *types: type[TypeEngine[Any]] | TypeEngine[Any], names: tuple[str, ...], position: str | None = None
-) -> TableValuedAlias:
-    arrays = (bindparam(name, type_=ARRAY(each)) for name, each in zip(MANY_ROWS, types, strict=False))
-    return func.unnest(*arrays).table_valued(*names, with_ordinality=position).render_derived(name="given")
+def _split_keys() -> Iterator[ColumnElement[Sequence[str]]]:
+    # Two texts and no arrays: asyncpg asks two abstract base classes about each element of an array, which takes longer
+    # than all the rest that it does with a key.
+    for name in ("session_ids", "step_names"):
+        text, separator = bindparam(name, type_=Text()), bindparam("separator", type_=Text())
+        yield func.string_to_array(text, separator, type_=ARRAY(Text))
 
 
 _ROW_PARAMETERS: Final = ("session_id", "step_name", "data", "created_at")

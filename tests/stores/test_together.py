@@ -73,6 +73,14 @@ async def test_every_put_is_recorded(store: ManagedJournalStore, callers: int):
     assert await store.get_stream("s", str(callers - 1)) == [callers - 1]
 
 
+async def test_keys_that_together_hold_every_character_are_recorded_and_found(store: ManagedJournalStore):
+    characters = "".join(map(chr, (*range(0x01, 0xD800), *range(0xE000, 0x12000))))
+    parts = [characters[start : start + 250] for start in range(0, len(characters), 250)]
+    await asyncio.gather(*(store.put_step(part, part[::-1], number) for number, part in enumerate(parts)))
+    entries = await asyncio.gather(*(store.get_step(part, part[::-1]) for part in parts))
+    assert [entry and entry.value for entry in entries] == list(range(len(parts)))
+
+
 async def test_of_puts_of_one_key_that_wait_together_the_last_one_made_is_recorded(store: ManagedJournalStore):
     for _ in range(20):
         await asyncio.gather(*(store.put_step("s", "n", number) for number in range(50)))

@@ -1,13 +1,13 @@
 """Records in Postgres, read and written by asyncpg itself.
 
-What costs is the round trip, and then the statement: waiting puts are one INSERT from four arrays, waiting reads one
-SELECT over two.
+What costs is the round trip, and then the statement: waiting puts are one INSERT, waiting reads one SELECT.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import Dialect
@@ -44,10 +44,11 @@ class Records(NamedTuple):
             return
         for kind in KINDS:
             # The last one of a key counts, and no statement may touch a row twice.
-            latest = {row[1:3]: row[1:] for row in rows if row.kind == kind}
+            latest = {row[1:3]: row for row in rows if row.kind == kind}
             if latest:
                 # Sorted, since two processes that upsert the same keys in different orders deadlock.
-                yield self.many_upserted[kind], zip(*(latest[key] for key in sorted(latest)), strict=True)
+                _, session_ids, step_names, *others = zip(*[latest[key] for key in sorted(latest)], strict=True)
+                yield self.many_upserted[kind], (*_joined(session_ids, step_names), *others)
 
     async def read(self, driver: Driver, keys: Sequence[Key]) -> list[Stored | None]:
         """Return what is recorded under each key."""
@@ -59,8 +60,9 @@ class Records(NamedTuple):
         for kind in KINDS:
             places = [place for place, key in enumerate(keys) if key.kind == kind]
             if places:
-                columns = [keys[place].session_id for place in places], [keys[place].step_name for place in places]
-                for position, data, created_at in await driver.fetch(self.many_read[kind], *columns):
+                _, session_ids, step_names = zip(*[keys[place] for place in places], strict=True)
+                found = await driver.fetch(self.many_read[kind], *_joined(session_ids, step_names))
+                for position, data, created_at in found:
                     records[places[position - 1]] = data, created_at
         return records
 
@@ -73,6 +75,18 @@ class Records(NamedTuple):
             found = await driver.fetch(self.one.read_session_if_within, *bounded)
             found = found or await driver.fetch(self.one.read_session_within, *bounded)
         return [tuple(row) for row in found]
+
+
+# Keys hold no NUL, nor a surrogate.
+_SEPARATORS: Final = range(0x01, 0xD800), range(0xE000, 0x110000)
+
+
+def _joined(session_ids: Sequence[str], step_names: Sequence[str]) -> tuple[str, str, str]:
+    """Return keys as the statements for many take them: ``session_ids``, ``separator``, ``step_names``."""
+    characters = "".join((*session_ids, *step_names))
+    # Nearly always the first.
+    separator = next(each for each in map(chr, chain(*_SEPARATORS)) if each not in characters)
+    return separator.join(session_ids), separator, separator.join(step_names)
 
 
 @cache
