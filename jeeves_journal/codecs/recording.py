@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from jeeves_journal.codecs.codec import Codec
 from jeeves_journal.codecs.damage import REMEDY_DAMAGED, no_bytes, no_time
@@ -21,6 +21,9 @@ from jeeves_journal.codecs.sealing import Place
 from jeeves_journal.errors import DecodeError, EncodeError, IntegrityError, JournalError
 from jeeves_journal.records import JournalEntry
 from jeeves_journal.tracebacks import forget_locals
+
+# Made once, which takes longer than to ask.
+_TIMES: Final = (float, int, Decimal)
 
 
 class RecordCodec:
@@ -71,8 +74,11 @@ class RecordCodec:
             IntegrityError: The bytes are not those that were written.
             DecodeError: They are, but cannot be read here.
         """
-        record = self._bytes(place, data)
-        payload = self._opened(place, record)
+        record = data if isinstance(data, bytes) else self._bytes(place, data)
+        try:
+            payload = self.envelope.open(place, record)
+        except JournalError as error:
+            raise error.about(*place[1:3]) from error.__cause__
         if payload is None:
             return self._without_footer(place, record)
         try:
@@ -105,10 +111,11 @@ class RecordCodec:
     def decode_entry(self, place: Place, data: object) -> JournalEntry:
         """Return a step's entry; see ``decode``."""
         value = self.decode(place, data)
+        created_at = place.created_at
         # SQLite keeps whatever was put into a column, whatever its type.
-        if not isinstance(place.created_at, float | int | Decimal):
+        if not isinstance(created_at, _TIMES):
             raise no_time(*place[1:3])
-        return JournalEntry(value, float(place.created_at))
+        return JournalEntry(value, float(created_at))
 
     def decode_chunks(self, place: Place, data: object) -> list[Any]:
         """Return a stream's chunks; see ``decode``."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from collections.abc import Set as AbstractSet
 from itertools import chain, islice, takewhile
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 LARGE_BYTES: Final = 1024 * 1024
 """Size in bytes over which a call travels alone."""
@@ -21,16 +21,8 @@ LARGE_BYTES: Final = 1024 * 1024
 _FEWEST_PER_TRIP: Final = 8
 
 
-class Queued(Protocol):
-    """What is queued: something with a call inside."""
-
-    @property
-    def call(self) -> Any:
-        """What the caller asks for."""
-        ...
-
-
-Item = TypeVar("Item", bound=Queued)
+Item = TypeVar("Item", bound=tuple[Any, ...])
+"""What is queued: a tuple whose first part is the call."""
 
 
 class Batch(list[Item]):
@@ -109,7 +101,7 @@ class BatchQueue(Generic[Item]):
         if self._size_of is None:
             self._small.append(item)
             return
-        size = self._size_of(item.call)
+        size = self._size_of(item[0])
         self._bytes_under_way += size
         if size > LARGE_BYTES:
             self._add_large(item)
@@ -154,8 +146,8 @@ class BatchQueue(Generic[Item]):
     def _add_large(self, item: Item) -> None:
         key_of = self._key_of
         if key_of is not None:
-            key = key_of(item.call)
-            if any(key_of(other.call) == key for other in self._small):
+            key = key_of(item[0])
+            if any(key_of(other[0]) == key for other in self._small):
                 self._large_among_small += 1
                 self._small.append(item)
                 return
@@ -165,8 +157,8 @@ class BatchQueue(Generic[Item]):
         key_of = self._key_of
         if key_of is None:
             return False
-        key = key_of(item.call)
-        return any(key_of(other.call) == key for other in self._large)
+        key = key_of(item[0])
+        return any(key_of(other[0]) == key for other in self._large)
 
     def _departing(self, queue: deque[Item], most: int) -> Batch[Item]:
         """Return the first of a queue that may leave together, up to so many."""
@@ -176,13 +168,13 @@ class BatchQueue(Generic[Item]):
         batch = Batch(islice(queue, count))
         # Where there is one way only, nothing can overtake on it.
         if self._key_of is not None and self._at_once > 1:
-            batch.keys = {self._key_of(item.call) for item in batch}
+            batch.keys = {self._key_of(item[0]) for item in batch}
             if any(not batch.keys.isdisjoint(other.keys) for other in self.on_their_way):
                 self._cut_before_overtaking(batch, self._key_of)
-        for item in batch:
+        for _ in batch:
             queue.popleft()
-            if self._large_among_small and queue is self._small and self._is_large(item):
-                self._large_among_small -= 1
+        if self._large_among_small and queue is self._small:
+            self._large_among_small -= sum(map(self._is_large, batch))
         return batch
 
     def _until_large(self, queue: deque[Item], most: int) -> int:
@@ -195,14 +187,14 @@ class BatchQueue(Generic[Item]):
     def _cut_before_overtaking(self, batch: Batch[Item], key_of: Callable[[Any], Hashable]) -> None:
         """Leave behind the first call that has an earlier one of its key on its way, and all after it."""
         taken = set[Hashable]().union(*(other.keys for other in self.on_their_way))
-        kept = list(takewhile(lambda item: key_of(item.call) not in taken, batch))
+        kept = list(takewhile(lambda item: key_of(item[0]) not in taken, batch))
         batch[:] = kept
-        batch.keys = {key_of(item.call) for item in kept}
+        batch.keys = {key_of(item[0]) for item in kept}
 
     def _let_go(self, items: list[Item]) -> None:
         self._under_way -= len(items)
         if self._size_of is not None:
-            self._bytes_under_way -= sum([self._size_of(item.call) for item in items])
+            self._bytes_under_way -= sum([self._size_of(item[0]) for item in items])
 
     def _rooms_for_small(self) -> int:
         if not self.on_their_way:
@@ -219,4 +211,4 @@ class BatchQueue(Generic[Item]):
         return self._large_beside or len(self.on_their_way) < self._at_once
 
     def _is_large(self, item: Item) -> bool:
-        return self._size_of is not None and self._size_of(item.call) > LARGE_BYTES
+        return self._size_of is not None and self._size_of(item[0]) > LARGE_BYTES

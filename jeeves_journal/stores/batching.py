@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from jeeves_journal.stores.batch_queue import Batch, BatchQueue
 
@@ -19,12 +19,9 @@ Call = TypeVar("Call")
 Answer = TypeVar("Answer")
 
 
-class Waiting(NamedTuple, Generic[Call, Answer]):
-    """A call whose caller waits for the answer."""
-
-    call: Call
-    answer: asyncio.Future[Answer]
-    deadline: float
+# A plain tuple: each call makes one, and to make a named one takes ten times as long.
+Waiting: TypeAlias = "tuple[Call, asyncio.Future[Answer], float]"
+"""A call whose caller waits for the answer, the answer, and the deadline."""
 
 
 class Batcher(Generic[Call, Answer]):
@@ -64,6 +61,11 @@ class Batcher(Generic[Call, Answer]):
         # One for all calls, set to the earliest deadline.
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a call can be submitted without waiting for room."""
+        return not (self._queue.is_full or self._kept_out or self._let_in)
+
     async def room(self) -> float:
         """Wait until the queue takes a call; return that call's deadline, in the event loop's time.
 
@@ -73,7 +75,7 @@ class Batcher(Generic[Call, Answer]):
             TimeoutError: The queue stayed full.
         """
         deadline = self._loop.time() + self._timeout
-        if self._queue.is_full or self._kept_out or self._let_in:
+        if not self.has_room:
             await self._wait_for_room(deadline)
         return deadline
 
@@ -89,13 +91,13 @@ class Batcher(Generic[Call, Answer]):
         loop = self._loop
         if deadline is None:
             deadline = loop.time() + self._timeout
-        waiting = Waiting(call, loop.create_future(), deadline)
-        self._queue.add(waiting)
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._queue.add((call, answer, deadline))
         if not self._is_starting and self._queue.may_leave:
             self._start()
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._expire)
-        return waiting.answer
+        return answer
 
     @property
     def is_idle(self) -> bool:
@@ -169,7 +171,7 @@ class Batcher(Generic[Call, Answer]):
             await asyncio.sleep(0)
         except asyncio.CancelledError:
             self._is_starting = False
-            if all(waiting.answer.done() for waiting in self._queue.queued):
+            if all(answer.done() for _, answer, _ in self._queue.queued):
                 raise
             # With all tasks, as an event loop does at its end: what they ask for in that turn gets a task of its own.
             self._start()
@@ -182,43 +184,47 @@ class Batcher(Generic[Call, Answer]):
         if flush.cancelled():
             # Maybe before it ran at all, as the end of an event loop does with every task.
             self._is_starting = False
-            for waiting in self._queue.clear():
-                waiting.answer.cancel()
+            for _, answer, _ in self._queue.clear():
+                answer.cancel()
             self._let_next_in()
 
     async def _answer(self, batch: Batch[Waiting[Call, Answer]]) -> None:
         now = self._loop.time()
         # A call whose time is over is not sent any more: its caller may have put another value since. One that was
         # cancelled is until then, since its work is done and recording it spares doing it again.
-        wanted = [each for each in batch if not each.answer.done() or (each.answer.cancelled() and each.deadline > now)]
-        if not wanted:
+        calls, answers = list[Call](), list["asyncio.Future[Answer]"]()
+        for call, answer, deadline in batch:
+            if not answer.done() or (answer.cancelled() and deadline > now):
+                calls.append(call)
+                answers.append(answer)
+        if not calls:
             return
         try:
-            answers = await self._flush([waiting.call for waiting in wanted])
+            results = await self._flush(calls)
         except asyncio.CancelledError:
-            for waiting in wanted:
-                waiting.answer.cancel()
+            for answer in answers:
+                answer.cancel()
             raise
         except Exception as error:
-            answers = [error] * len(wanted)
-        for (call, future, _), answer in zip(wanted, answers, strict=True):
-            if future.done():
+            results = [error] * len(calls)
+        for call, answer, result in zip(calls, answers, results, strict=True):
+            if answer.done():
                 continue
-            if isinstance(answer, Exception):
-                future.set_exception(self._fail(answer, call))
+            if isinstance(result, Exception):
+                answer.set_exception(self._fail(result, call))
             else:
-                future.set_result(answer)
+                answer.set_result(result)
 
     def _expire(self) -> None:
         """Give up on the callers whose time is over, and look again when the next one's is."""
         self._timer = None
         now, earliest = self._loop.time(), math.inf
-        for waiting in chain(self._queue.queued, *self._queue.on_their_way):
-            if waiting.answer.done():
+        for call, answer, deadline in chain(self._queue.queued, *self._queue.on_their_way):
+            if answer.done():
                 continue
-            if waiting.deadline <= now:
-                waiting.answer.set_exception(self._fail(TimeoutError(), waiting.call))
+            if deadline <= now:
+                answer.set_exception(self._fail(TimeoutError(), call))
             else:
-                earliest = min(earliest, waiting.deadline)
+                earliest = min(earliest, deadline)
         if earliest < math.inf:
             self._timer = self._loop.call_at(earliest, self._expire)

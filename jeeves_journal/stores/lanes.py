@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from contextlib import contextmanager
 from functools import partial
 from operator import itemgetter
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from jeeves_journal.codecs import Place
 from jeeves_journal.errors import (
@@ -67,7 +67,7 @@ class Lanes:
                 most=_MOST_PER_BATCH,
                 at_once=database.writes_at_once,
                 key_of=itemgetter(0, 1, 2),
-                size_of=lambda row: len(row.data),
+                size_of=lambda row: len(row[3]),
                 most_under_way=_MOST_PUTS,
                 most_bytes_under_way=_MOST_PUT_BYTES,
             ),
@@ -97,15 +97,19 @@ class Lanes:
             self._operations.discard(end)
             end.set_result(None)
 
-    async def write(self, kind: Kind, session_id: str, step_name: str, encode: Callable[[Place], bytes]) -> None:
-        """Record what ``encode`` returns of where the record will stand, once there is room for it."""
-        try:
-            deadline = await self._writes.room()
-        except TimeoutError as error:
-            raise self._database.translate(error).about(session_id, step_name) from error
-        place = Place(kind, session_id, step_name, created_at := timestamp())
-        row = Row(kind, session_id, step_name, encode(place), created_at)
-        await self._writes.submit(row, deadline)
+    async def write(
+        self, kind: Kind, session_id: str, step_name: str, encode: Callable[[Place, Any], bytes], value: Any
+    ) -> None:
+        """Record what ``encode`` makes of a value and where its record will stand, once there is room for it."""
+        deadline = None
+        if not self._writes.has_room:
+            try:
+                deadline = await self._writes.room()
+            except TimeoutError as error:
+                raise self._database.translate(error).about(session_id, step_name) from error
+        created_at = timestamp()
+        data = encode(Place(kind, session_id, step_name, created_at), value)
+        await self._writes.submit((kind, session_id, step_name, data, created_at), deadline)
 
     def abandon(self) -> None:
         """Forget the connections, without waiting for anything; other lanes may use the database now."""
@@ -237,8 +241,8 @@ class Lanes:
         return self.loop.time() + self._database.settings.timeout
 
     def _fail(self, error: Exception, call: Row | Key | SessionQuery) -> Exception:
-        step_name = None if isinstance(call, SessionQuery) else call.step_name
-        return self._database.translate(error).about(call.session_id, step_name)
+        session_id, step_name = (call.session_id, None) if isinstance(call, SessionQuery) else call[1:3]
+        return self._database.translate(error).about(session_id, step_name)
 
 
 # What is wrong with the database and not with one row.

@@ -89,10 +89,12 @@ class StoreLifetime:
             StoreClosedError: The store is closed, or belongs to another process or to another live event loop.
             ConfigurationError: No asyncio event loop is running.
         """
-        lanes, loop = self._lanes, _running_loop()
-        if loop is None:
+        lanes = self._lanes
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
             remedy = "run under asyncio, or use the in-memory store"
-            raise ConfigurationError("the SQL stores need asyncio", remedy, session_id, step_name)
+            raise ConfigurationError("the SQL stores need asyncio", remedy, session_id, step_name) from None
         if lanes is None or lanes.loop is not loop or self._closed or lanes.process != os.getpid():
             refusal = self._refusal(lanes)
             if refusal is not None:

@@ -105,7 +105,7 @@ class OperatedStore(StoreLifetime):
         Raises:
             DecodeError: What stands there is no record.
         """
-        key = Key(kind, *check_keys(session_id, step_name))
+        key: Key = (kind, *check_keys(session_id, step_name))
         found = await self._lanes_here(*key[1:]).reads.submit(key)
         return None if found is None else stored_record(key, *found)
 

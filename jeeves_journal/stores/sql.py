@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,7 +12,7 @@ from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.options import StoreOptions
 from jeeves_journal.records import JournalEntry, Resealed
-from jeeves_journal.stores.dialects import Database, Key, SessionQuery, database_for_engine
+from jeeves_journal.stores.dialects import Database, SessionQuery, database_for_engine
 from jeeves_journal.stores.operated import OperatedStore
 from jeeves_journal.stores.operations.resealing import Resealing
 from jeeves_journal.tracebacks import without_locals
@@ -42,7 +41,7 @@ class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
     @without_locals
     async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:
         session_id, step_name = check_keys(session_id, step_name)
-        record = await self._lanes_here(session_id, step_name).reads.submit(Key("step", session_id, step_name))
+        record = await self._lanes_here(session_id, step_name).reads.submit(("step", session_id, step_name))
         if record is None:
             return None
         data, created_at = record
@@ -51,13 +50,13 @@ class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
     @without_locals
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = check_keys(session_id, step_name)
-        encode = partial(self._codec.encode, value=value)
-        await self._lanes_here(session_id, step_name).write("step", session_id, step_name, encode)
+        lanes = self._lanes_here(session_id, step_name)
+        await lanes.write("step", session_id, step_name, self._codec.encode, value)
 
     @without_locals
     async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
         session_id, step_name = check_keys(session_id, step_name)
-        record = await self._lanes_here(session_id, step_name).reads.submit(Key("stream", session_id, step_name))
+        record = await self._lanes_here(session_id, step_name).reads.submit(("stream", session_id, step_name))
         if record is None:
             return None
         data, created_at = record
@@ -66,8 +65,8 @@ class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
     @without_locals
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
         session_id, step_name = check_keys(session_id, step_name)
-        encode = partial(self._codec.encode_chunks, chunks=chunks)
-        await self._lanes_here(session_id, step_name).write("stream", session_id, step_name, encode)
+        lanes = self._lanes_here(session_id, step_name)
+        await lanes.write("stream", session_id, step_name, self._codec.encode_chunks, chunks)
 
     @without_locals
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:

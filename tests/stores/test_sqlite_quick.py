@@ -20,10 +20,10 @@ CREATE VIEW journal_steps AS
 WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 200000)
 SELECT * FROM kept WHERE (SELECT max(n) FROM count) > 0;
 """
-SHORT = Key("step", "run", "short")
-LONG = Key("step", "run", "long")
-OTHER = Key("step", "run", "other")
-STREAM = Key("stream", "run", "short")
+SHORT: Key = ("step", "run", "short")
+LONG: Key = ("step", "run", "long")
+OTHER: Key = ("step", "run", "other")
+STREAM: Key = ("stream", "run", "short")
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def _whole(session_id: str, kind: Kind, step_name: object, created_at: object, s
 
 
 async def _read(lanes: Lanes, session_id: str, part: list[_Listed]) -> list[StoredRecord]:
-    keys = [Key(each.kind, session_id, each.step_name) for each in part]
+    keys: list[Key] = [(each.kind, session_id, each.step_name) for each in part]
     records = await asyncio.gather(*(lanes.reads.submit(key) for key in keys))
     found = list[StoredRecord]()
     for listed, key, record in zip(part, keys, records, strict=True):

@@ -125,7 +125,7 @@ def _renewed(resealer: Resealer, keys: list[Key], records: list[Stored | None]) 
 def _keys(kind: Kind, rows: list[_Listed], resealer: Resealer) -> Iterator[Key]:
     for row in rows:
         if is_text(row.session_id) and is_text(row.step_name) and row.size is not None:
-            yield Key(kind, row.session_id, row.step_name)
+            yield kind, row.session_id, row.step_name
         else:
             resealer.refuse(DecodeError(f"a {kind}'s record has a key that is not a text, or no bytes", REMEDY_DAMAGED))
 
@@ -139,10 +139,11 @@ async def _write(database: Database, rewritten: list[_Rewritten]) -> int:
 
 async def _replace(connection: AsyncConnection, row: _Rewritten) -> int:
     """Write a record anew unless it is another one by now; return how many were written."""
-    columns, payload = TABLES[row.key.kind].c, PAYLOADS[row.key.kind]
+    kind, session_id, step_name = row.key
+    columns, payload = TABLES[kind].c, PAYLOADS[kind]
     statement = (
-        update(TABLES[row.key.kind])
-        .where(columns.session_id == row.key.session_id, columns.step_name == row.key.step_name)
+        update(TABLES[kind])
+        .where(columns.session_id == session_id, columns.step_name == step_name)
         # The same value put again without a seal has the same bytes. The seal is bound to its earlier time.
         .where(columns[payload] == row.before, columns.created_at == row.created_at)
         .values({payload: row.after})

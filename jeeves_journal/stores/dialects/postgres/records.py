@@ -40,11 +40,11 @@ class Records(NamedTuple):
     def upserts(self, rows: Sequence[Row]) -> Iterator[tuple[str, Iterable[object]]]:
         """Return the statements that record rows, each with its arguments."""
         if len(rows) == 1:
-            yield self.one.upsert[rows[0].kind], rows[0][1:]
+            yield self.one.upsert[rows[0][0]], rows[0][1:]
             return
         for kind in KINDS:
             # The last one of a key counts, and no statement may touch a row twice.
-            latest = {row[1:3]: row for row in rows if row.kind == kind}
+            latest = {row[1:3]: row for row in rows if row[0] == kind}
             if latest:
                 # Sorted, since two processes that upsert the same keys in different orders deadlock.
                 _, session_ids, step_names, *others = zip(*[latest[key] for key in sorted(latest)], strict=True)
@@ -58,11 +58,11 @@ class Records(NamedTuple):
             return [None if found is None else tuple(found)]
         records: list[Stored | None] = [None] * len(keys)
         for kind in KINDS:
-            places = [place for place, key in enumerate(keys) if key.kind == kind]
+            places = [place for place, key in enumerate(keys) if key[0] == kind]
             if places:
                 _, session_ids, step_names = zip(*[keys[place] for place in places], strict=True)
-                found = await driver.fetch(self.many_read[kind], *_joined(session_ids, step_names))
-                for position, data, created_at in found:
+                rows = await driver.fetch(self.many_read[kind], *_joined(session_ids, step_names))
+                for position, data, created_at in rows:
                     records[places[position - 1]] = data, created_at
         return records
 

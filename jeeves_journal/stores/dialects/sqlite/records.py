@@ -41,9 +41,7 @@ _READ_LISTED: Final = {
 def batches_of(rows: Sequence[Row]) -> Batches:
     """Return rows as they are written: by statement."""
     return [
-        (STATEMENTS.upsert[kind], of_kind)
-        for kind in KINDS
-        if (of_kind := [row[1:] for row in rows if row.kind == kind])
+        (STATEMENTS.upsert[kind], of_kind) for kind in KINDS if (of_kind := [row[1:] for row in rows if row[0] == kind])
     ]
 
 
@@ -76,7 +74,7 @@ def read(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[Stored | N
 def read_one(connection: sqlite3.Connection, key: Key) -> Stored | None:
     """Return what is recorded under a key."""
     # All, since a row too few leaves the statement open, and the log could not start anew.
-    found = connection.execute(STATEMENTS.read[key.kind], key[1:]).fetchall()
+    found = connection.execute(STATEMENTS.read[key[0]], key[1:]).fetchall()
     return found[0] if found else None
 
 
@@ -86,7 +84,7 @@ def read_each(connection: sqlite3.Connection, keys: Sequence[Key]) -> Generator[
     Also where it is nothing, so that who has no time to lose may end it behind each.
     """
     for kind in KINDS:
-        places = [place for place, key in enumerate(keys) if key.kind == kind]
+        places = [place for place, key in enumerate(keys) if key[0] == kind]
         if len(places) < _FEWEST_LISTED:
             yield from ((place, read_one(connection, keys[place])) for place in places)
         else:
