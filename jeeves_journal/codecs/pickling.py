@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
-from typing import Any, Final, cast
+from typing import Any, Final
 
 # The highest protocol of Python 3.11, the oldest that JeevesAgent runs on.
 PROTOCOL: Final = 5
@@ -27,11 +27,22 @@ class PickleCodec:
 
 _PLAIN: Final = frozenset({str, bytes, int, float, bool, type(None)})
 
+_STACK_GLOBAL: Final = pickle.STACK_GLOBAL[0]
+_EXT1: Final = pickle.EXT1[0]
+_EXT2: Final = pickle.EXT2[0]
+_EXT4: Final = pickle.EXT4[0]
 
-def is_plain(value: object) -> bool:
-    """Return whether a value is of a type, or a list of values of types, whose pickles always load again."""
-    kind = type(value)
-    return kind in _PLAIN or (kind is list and _PLAIN.issuperset(map(type, cast("list[object]", value))))
+
+def surely_loads(value: object, payload: bytes) -> bool:
+    """Return whether a value's pickle, of ``PROTOCOL``, loads again whatever it is, so that nobody has to try.
+
+    It does where it names nothing to import, for which there are these four opcodes: all others make values of built-in
+    types. The same byte may stand for something else, and then this says no.
+    """
+    if type(value) in _PLAIN:
+        return True
+    # One by one: it takes a hundredth of the time that the pickle took.
+    return not (_STACK_GLOBAL in payload or _EXT1 in payload or _EXT2 in payload or _EXT4 in payload)
 
 
 def ends_like_a_pickle(data: bytes) -> bool:

@@ -13,9 +13,9 @@ from jeeves_journal.codecs.envelope import Envelope, unsealed
 from jeeves_journal.codecs.pickling import (
     PickleCodec,
     ends_like_a_pickle,
-    is_plain,
     is_whole_pickle,
     load_whole_pickle,
+    surely_loads,
 )
 from jeeves_journal.codecs.sealing import Place
 from jeeves_journal.errors import DecodeError, EncodeError, IntegrityError, JournalError
@@ -49,7 +49,7 @@ class RecordCodec:
             raise EncodeError(what, remedy, *place[1:3])
         try:
             # Some values encode and then fail to decode, for one an exception whose __init__ takes more than a message.
-            if not (self._is_pickle and is_plain(value)):
+            if not (self._is_pickle and surely_loads(value, payload)):
                 # As they will come out of a record: a codec that does not take a view could read none again.
                 self._codec.loads(memoryview(payload))
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import json
 import pickle
 import sys
@@ -264,9 +265,25 @@ class TestRefusedValues:
         with pytest.raises(EncodeError, match="UnicodeDecodeError can be encoded but not decoded again"):
             encode(codec, error)
 
+    @pytest.mark.parametrize("code", [0x7F, 0x7F7F, 0x7F7F7F])
+    def test_what_would_not_load_again_is_refused_wherever_it_stands_and_however_its_class_is_named(
+        self, codec: RecordCodec, code: int
+    ) -> None:
+        value = {"rows": [1, (Unloadable(),)]}
+        for _ in range(2):
+            with pytest.raises(EncodeError, match="dict can be encoded but not decoded again"):
+                encode(codec, value)
+            copyreg.add_extension(__name__, "Unloadable", code)
+        copyreg.remove_extension(__name__, "Unloadable", code)
+
     def test_an_interrupt_while_encoding_is_not_swallowed(self, codec: RecordCodec) -> None:
         with pytest.raises(KeyboardInterrupt):
             encode(codec, Interrupted())
+
+
+class Unloadable:
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return Unloadable, ("takes nothing",)
 
 
 class Interrupted:
