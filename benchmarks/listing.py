@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jeeves_journal import JournalStore
-from jeeves_journal.codecs import Place, record_codec
+from jeeves_journal.codecs import record_codec
 from jeeves_journal.options import Settings
 from tests.servers.postgres import PostgresServer, fresh_database
 
@@ -80,7 +80,7 @@ def _inserts(database: str, numbers: str, sessions: int, rows: int, value: str) 
 
 
 def _record() -> bytes:
-    place = Place("step", "run", "step", 0.0)
+    place = ("step", "run", "step", 0.0)
     return record_codec(Settings()).encode(place, {"status": "ok", "text": "x" * 200})
 
 

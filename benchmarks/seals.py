@@ -11,10 +11,10 @@ from statistics import median
 from typing import Any, Final
 
 from jeeves_journal import Keyring
-from jeeves_journal.codecs import Place, RecordCodec, record_codec
+from jeeves_journal.codecs import RecordCodec, record_codec
 from jeeves_journal.options import Settings
 
-_PLACE: Final = Place("step", "run-2026-11-25", "fetch-prices", 1.5)
+_PLACE: Final = ("step", "run-2026-11-25", "fetch-prices", 1.5)
 _SIZES: Final = {"1 KB": 1024, "1 MB": 1024 * 1024}
 
 

@@ -106,7 +106,9 @@ class OpenSession:
         finally:
             self._overtaken = None
         if self.visits:
-            self.ahead = {step: decode for step, decode in ahead.items() if step not in overtaken}
+            self.ahead = dict(ahead)
+            for step in overtaken:
+                self.ahead.pop(step, None)
 
     def end(self) -> None:
         """Let go of what was read ahead: tasks that outlive the session keep this object through their context."""

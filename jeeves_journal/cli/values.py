@@ -13,7 +13,7 @@ from jeeves_journal.cli.outlines import printed
 from jeeves_journal.cli.output import print_json, say
 from jeeves_journal.cli.pickles import Outline, UnclearError
 from jeeves_journal.cli.text import clock, moment, shown, size
-from jeeves_journal.codecs import CodecOrName, Keyring, Place, RecordCodec, record_codec
+from jeeves_journal.codecs import CodecOrName, Keyring, RecordCodec, record_codec
 from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, has_footer
 from jeeves_journal.errors import DecodeError, IntegrityError
 from jeeves_journal.options import Settings
@@ -112,7 +112,7 @@ def _value(
 ) -> Value:
     codec_id = _codec_id(record.data) or step.codec
     codec = _codec(record, codec_id, keys, allow_unsealed=allow_unsealed)
-    place = Place(record.kind, record.session_id, record.step_name, record.created_at)
+    place = (record.kind, record.session_id, record.step_name, record.created_at)
     if codec_id == "pickle" and unpickle:
         value = codec.decode_chunks(place, record.data) if record.kind == "stream" else codec.decode(place, record.data)
         text = _pretty(value)

@@ -101,7 +101,7 @@ class Envelope:
             IntegrityError: It is not what was put here.
             DecodeError: The keyring does not open it, or it is of an unknown format.
         """
-        fields = Tail.read(_split(record)[2])
+        fields = Tail.read(_tail_of(record))
         body = self._opened(place, record, fields.seal)
         if self._key is None or fields.seal == UNSEALED:
             raise AssertionError("a record without a seal is bound to no place")
@@ -125,7 +125,7 @@ class Envelope:
             return self._opened(place, record, self._seal)
         if not has_footer(record):
             return None
-        fields = Tail.read(_split(record)[2])
+        fields = Tail.read(_tail_of(record))
         opened = self._opened(place, record, fields.seal)
         if (refusal := self._refusal(fields)) is not None:
             raise refusal
@@ -141,7 +141,8 @@ class Envelope:
         return checksum(body, tail) if self._key is None else sign(self._key, place, body, tail)
 
     def _opened(self, place: Place, record: bytes, seal: int) -> bytes | memoryview:
-        body, mark, tail = _split(record)
+        end = len(record) - FOOTER_BYTES
+        body, mark, tail = memoryview(record)[:end], record[end : end + CHECKSUM_BYTES], _tail_of(record)
         if self._keys is None and seal in (SIGNED, ENCRYPTED):
             raise DecodeError("the record is sealed", "open the store with keys=")
         if self._keys is None or seal == UNSEALED:
@@ -189,9 +190,8 @@ class Envelope:
             raise IntegrityError("the record's compressed bytes cannot be read", REMEDY_DAMAGED) from error
 
 
-def _split(record: bytes) -> tuple[memoryview, bytes, bytes]:
-    end = len(record) - FOOTER_BYTES
-    return memoryview(record)[:end], record[end : end + CHECKSUM_BYTES], record[end + CHECKSUM_BYTES :]
+def _tail_of(record: bytes) -> bytes:
+    return record[CHECKSUM_BYTES - FOOTER_BYTES :]
 
 
 def _encrypted(key: Key, place: Place, body: bytes, tail: bytes) -> bytes:

@@ -111,7 +111,7 @@ class RecordCodec:
     def decode_entry(self, place: Place, data: object) -> JournalEntry:
         """Return a step's entry; see ``decode``."""
         value = self.decode(place, data)
-        created_at = place.created_at
+        created_at = place[3]
         # SQLite keeps whatever was put into a column, whatever its type.
         if not isinstance(created_at, _TIMES):
             raise no_time(*place[1:3])

@@ -70,7 +70,7 @@ class Resealer:
 
     def _renewed(self, place: Place, data: object) -> bytes:
         # A seal is bound to it.
-        if seconds(place.created_at) is None:
+        if seconds(place[3]) is None:
             raise no_time(*place[1:3])
         if self._reader is None or self._has_the_new_codec(data, self._reader):
             return self._writer.envelope.wrap(place, bytes(self._writer.payload(place, data)))

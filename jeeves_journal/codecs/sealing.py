@@ -10,7 +10,7 @@ import hmac
 import os
 import struct
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from jeeves_journal.codecs.footer import nonce_in
 from jeeves_journal.codecs.keyring import Key
@@ -29,20 +29,12 @@ _FIXED: Final = struct.Struct(">QdQ36sQ")
 _KINDS: Final = {kind: _LENGTH.pack(len(kind)) + kind.encode() for kind in ("step", "stream")}
 
 
-class Place(NamedTuple):
-    """Where a record stands: what a seal is bound to.
+# A plain tuple, which is made in a tenth of the time.
+Place: TypeAlias = tuple[str, str, str, object]
+"""Where a record stands, which a seal is bound to.
 
-    Attributes:
-        kind: ``step`` or ``stream``.
-        session_id: The record's session.
-        step_name: The record's step.
-        created_at: When it was put, as the database has it: a float unless somebody changed it.
-    """
-
-    kind: str
-    session_id: str
-    step_name: str
-    created_at: object
+Its kind, session id and step name, and when it was put, as the database has it: a float unless somebody changed it.
+"""
 
 
 class WrongSealError(Exception):
@@ -98,16 +90,17 @@ def seconds(created_at: object) -> float | None:
 
 def _bound(place: Place, tail: bytes, size: int) -> bytes:
     """Return what stands before the payload: all that it is bound to, each with its length before it."""
-    created_at = seconds(place.created_at)
-    if created_at is None:
+    kind, session_id, step_name, created_at = place
+    put_at = seconds(created_at)
+    if put_at is None:
         raise WrongSealError
-    session_id = place.session_id.encode("utf-8", "surrogatepass")
-    step_name = place.step_name.encode("utf-8", "surrogatepass")
+    session = session_id.encode("utf-8", "surrogatepass")
+    step = step_name.encode("utf-8", "surrogatepass")
     return b"".join((
-        _KINDS[place.kind],
-        _LENGTH.pack(len(session_id)),
-        session_id,
-        _LENGTH.pack(len(step_name)),
-        step_name,
-        _FIXED.pack(_TIME_BYTES, created_at, len(tail), tail, size),
+        _KINDS[kind],
+        _LENGTH.pack(len(session)),
+        session,
+        _LENGTH.pack(len(step)),
+        step,
+        _FIXED.pack(_TIME_BYTES, put_at, len(tail), tail, size),
     ))  # fmt: skip

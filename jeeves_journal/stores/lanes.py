@@ -108,7 +108,7 @@ class Lanes:
             except TimeoutError as error:
                 raise self._database.translate(error).about(session_id, step_name) from error
         created_at = timestamp()
-        data = encode(Place(kind, session_id, step_name, created_at), value)
+        data = encode((kind, session_id, step_name, created_at), value)
         await self._writes.submit((kind, session_id, step_name, data, created_at), deadline)
 
     def abandon(self) -> None:

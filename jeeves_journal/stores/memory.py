@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from jeeves_journal.codecs import CodecOrName, Place, Resealer, record_codec
+from jeeves_journal.codecs import CodecOrName, Resealer, record_codec
 from jeeves_journal.codecs.footer import FOOTER_BYTES
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.options import StoreOptions, read_settings
@@ -49,7 +49,7 @@ class InMemoryJournalStore(OperatedMemoryStore, OperableJournalStore):
     @without_locals
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         session_id, step_name = self._admit_keys(session_id, step_name)
-        place = Place("step", session_id, step_name, created_at := timestamp())
+        place = ("step", session_id, step_name, created_at := timestamp())
         self._records.put(StoredRecord("step", session_id, step_name, self._codec.encode(place, value), created_at))
 
     @without_locals
@@ -60,7 +60,7 @@ class InMemoryJournalStore(OperatedMemoryStore, OperableJournalStore):
     @without_locals
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
         session_id, step_name = self._admit_keys(session_id, step_name)
-        place = Place("stream", session_id, step_name, created_at := timestamp())
+        place = ("stream", session_id, step_name, created_at := timestamp())
         data = self._codec.encode_chunks(place, chunks)
         self._records.put(StoredRecord("stream", session_id, step_name, data, created_at))
 

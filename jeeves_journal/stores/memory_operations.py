@@ -17,7 +17,7 @@ from jeeves_journal.arguments import (
     check_records,
     recent_first,
 )
-from jeeves_journal.codecs import Place, RecordCodec
+from jeeves_journal.codecs import RecordCodec
 from jeeves_journal.codecs.describing import described
 from jeeves_journal.errors import StoreClosedError
 from jeeves_journal.keys import check_key, check_keys
@@ -186,9 +186,7 @@ class OperatedMemoryStore:
         """Return a record for another session; what has no seal is copied as it is, as are JeevesAgent's."""
         data, created_at = record.data, record.created_at
         if described(data).sealed_by is not None:
-            data = self._codec.moved(
-                place_of(record), data, Place(record.kind, session_id, record.step_name, created_at)
-            )
+            data = self._codec.moved(place_of(record), data, (record.kind, session_id, record.step_name, created_at))
         return StoredRecord(record.kind, session_id, record.step_name, data, created_at)
 
     def _delete(self, records: Iterable[StoredRecord]) -> int:

@@ -84,7 +84,7 @@ class MemoryRecords:
 
 def place_of(record: StoredRecord) -> Place:
     """Return what a record's seal is bound to."""
-    return Place(record.kind, record.session_id, record.step_name, record.created_at)
+    return (record.kind, record.session_id, record.step_name, record.created_at)
 
 
 def _recorded_order(record: StoredRecord) -> tuple[float, str, str]:

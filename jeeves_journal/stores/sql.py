@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from jeeves_journal.codecs import CodecOrName, Place, Resealer
+from jeeves_journal.codecs import CodecOrName, Resealer
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.options import StoreOptions
@@ -45,7 +45,7 @@ class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
         if record is None:
             return None
         data, created_at = record
-        return self._codec.decode_entry(Place("step", session_id, step_name, created_at), data)
+        return self._codec.decode_entry(("step", session_id, step_name, created_at), data)
 
     @without_locals
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
@@ -60,7 +60,7 @@ class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
         if record is None:
             return None
         data, created_at = record
-        return self._codec.decode_chunks(Place("stream", session_id, step_name, created_at), data)
+        return self._codec.decode_chunks(("stream", session_id, step_name, created_at), data)
 
     @without_locals
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
@@ -72,14 +72,15 @@ class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
     async def get_steps(self, session_id: str) -> dict[str, JournalEntry]:
         session_id = check_key("session_id", session_id)
         rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, None))
-        return {name: self._codec.decode_entry(Place("step", session_id, name, at), data) for name, data, at in rows}
+        return {name: self._codec.decode_entry(("step", session_id, name, at), data) for name, data, at in rows}
 
     @without_locals
     async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
         """See ``ReadAheadStore``."""
         session_id = check_key("session_id", session_id)
         rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, max_bytes))
-        return {name: self._codec.decoder(Place("step", session_id, name, at), data) for name, data, at in rows}
+        decoder = self._codec.decoder
+        return {name: decoder(("step", session_id, name, at), data) for name, data, at in rows}
 
     @without_locals
     async def init_schema(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jeeves_journal.codecs import Keyring, Place
+from jeeves_journal.codecs import Keyring
 from jeeves_journal.errors import AlreadyRecordedError, DecodeError, InvalidKeyError, JournalError, NotRecordedError
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.records import Kind
@@ -122,7 +122,7 @@ class ForkingContract(ManagedJournalStoreContract):
     async def test_what_is_sealed_by_an_unknown_key_is_not_copied(
         self, store: OperableJournalStore, session_id: str, fork: str
     ) -> None:
-        data = sealed(Place("step", session_id, "fetch", 2.0), Keyring.generate())
+        data = sealed(("step", session_id, "fetch", 2.0), Keyring.generate())
         records = [record(session_id, "first", 1.0), record(session_id, "fetch", 2.0, data=data)]
         await store.restore_session(session_id, records)
         with pytest.raises(DecodeError) as refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jeeves_journal.codecs import Keyring, Place
+from jeeves_journal.codecs import Keyring
 from jeeves_journal.errors import InvalidKeyError
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.testing import values
@@ -60,7 +60,7 @@ class LookingContract(ManagedJournalStoreContract):
         await store.restore_session(
             session_id,
             [
-                record(session_id, "fetch", 1.0, data=sealed(Place("step", session_id, "fetch", 1.0), keys, "theirs")),
+                record(session_id, "fetch", 1.0, data=sealed(("step", session_id, "fetch", 1.0), keys, "theirs")),
                 record(session_id, "charge", 2.0),
             ],
         )

@@ -34,7 +34,7 @@ def record(
 ) -> StoredRecord:
     """Return a record as a store without keys has it. Its value is its name in a list, unless its bytes are given."""
     if data is None:
-        data = _CODEC.encode(Place(kind, session_id, step_name, created_at), [step_name])
+        data = _CODEC.encode((kind, session_id, step_name, created_at), [step_name])
     return StoredRecord(kind, session_id, step_name, data, created_at)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from jeeves_journal import JournalStore, StoredRecord
-from jeeves_journal.codecs import Place, record_codec
+from jeeves_journal.codecs import record_codec
 from jeeves_journal.options import Settings
 
 AT: Final = 1_750_000_000.0
@@ -33,7 +33,7 @@ def restore(url: str, records: Mapping[str, Iterable[tuple[Any, str, Any, float]
         async with JournalStore.from_url(url) as store:
             for session_id, rows in records.items():
                 made = [
-                    StoredRecord(kind, session_id, name, codec.encode(Place(kind, session_id, name, at), value), at)
+                    StoredRecord(kind, session_id, name, codec.encode((kind, session_id, name, at), value), at)
                     for kind, name, value, at in rows
                 ]
                 assert await store.restore_session(session_id, made)

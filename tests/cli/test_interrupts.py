@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jeeves_journal import Keyring
-from jeeves_journal.codecs import Place, record_codec
+from jeeves_journal.codecs import record_codec
 from jeeves_journal.options import Settings
 from tests.cli.commands import Terminal, on_terminal, succeed, succeed_in_json
 from tests.cli.records import AT, restore, session_ids, step_names
@@ -31,7 +31,7 @@ def large(tmp_path: Path) -> str:
         for session in range(SESSIONS):
             for step in range(STEPS):
                 session_id, name, at = f"run-{session:05}", f"step-{step}", AT + session + step / 100
-                yield session_id, name, codec.encode(Place("step", session_id, name, at), step), at
+                yield session_id, name, codec.encode(("step", session_id, name, at), step), at
 
     with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
         connection.executemany("INSERT INTO journal_steps VALUES (?, ?, ?, ?)", rows())

@@ -16,7 +16,7 @@ from jeeves_journal import (
     OperableJournalStore,
     StoreClosedError,
 )
-from jeeves_journal.codecs import Place, RecordCodec
+from jeeves_journal.codecs import RecordCodec
 from jeeves_journal.keys import check_keys
 from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.testing import JournalStoreContract, OperableJournalStoreContract
@@ -33,20 +33,20 @@ class StructuralStore:
 
     async def get_step(self, session_id: str, step_name: str) -> JournalEntry | None:
         record = self.find("step", session_id, step_name)
-        return record and self.codec.decode_entry(Place("step", session_id, step_name, record[1]), record[0])
+        return record and self.codec.decode_entry(("step", session_id, step_name, record[1]), record[0])
 
     async def put_step(self, session_id: str, step_name: str, value: Any) -> None:
         self.admit(session_id, step_name)
-        place = Place("step", session_id, step_name, created_at := timestamp())
+        place = ("step", session_id, step_name, created_at := timestamp())
         self.records["step", session_id, step_name] = self.codec.encode(place, value), created_at
 
     async def get_stream(self, session_id: str, step_name: str) -> list[Any] | None:
         record = self.find("stream", session_id, step_name)
-        return record and self.codec.decode_chunks(Place("stream", session_id, step_name, record[1]), record[0])
+        return record and self.codec.decode_chunks(("stream", session_id, step_name, record[1]), record[0])
 
     async def put_stream(self, session_id: str, step_name: str, chunks: list[Any]) -> None:
         self.admit(session_id, step_name)
-        place = Place("stream", session_id, step_name, created_at := timestamp())
+        place = ("stream", session_id, step_name, created_at := timestamp())
         self.records["stream", session_id, step_name] = self.codec.encode_chunks(place, chunks), created_at
 
     async def aclose(self) -> None:

@@ -126,7 +126,7 @@ class Attacker:
         return record_codec(Settings(**{**self._options, "keys": keys}))
 
     def _place(self, name: str) -> Place:
-        return Place(self._kind, SESSION, name, AT)
+        return (self._kind, SESSION, name, AT)
 
     def _right(self, place: Place, keys: Keyring | None = None) -> bytes:
         """Return a record as the store itself writes it, or would with other keys."""
@@ -139,7 +139,8 @@ class Attacker:
         return record_codec(Settings(**{**self._options, "seal": None})).encode(place, ["old"])
 
     def _moved(self, place: Place, **elsewhere: Any) -> bytes:
-        return self._right(place._replace(**elsewhere))
+        fields = dict(zip(("kind", "session_id", "step_name", "created_at"), place, strict=True))
+        return self._right(tuple({**fields, **elsewhere}.values()))
 
     def _changed(self, place: Place, **fields: Any) -> bytes:
         record = self._right(place)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jeeves_journal import DecodeError, EncodeError, IntegrityError
-from jeeves_journal.codecs import Place, RecordCodec
+from jeeves_journal.codecs import RecordCodec
 from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, checksum
 
 SECRET = "hunter2"
@@ -31,7 +31,7 @@ VALUES = [
         "full-stops": "." * 40,
     }.items()
 ]
-HERE, THERE = Place("step", "run-1", "fetch", 1.5), Place("stream", "run-1", "answer", 1.5)
+HERE, THERE = ("step", "run-1", "fetch", 1.5), ("stream", "run-1", "answer", 1.5)
 VERSION_OFFSET, SEAL_OFFSET = 60 - CHECKSUM_BYTES, 61 - CHECKSUM_BYTES
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from jeeves_journal import EncodeError, IntegrityError
-from jeeves_journal.codecs import PickleCodec, Place, RecordCodec
+from jeeves_journal.codecs import PickleCodec, RecordCodec
 
-HERE = Place("step", "run-1", "fetch", 1.5)
+HERE = ("step", "run-1", "fetch", 1.5)
 
 
 class OwnCodec:

@@ -17,12 +17,12 @@ import pydantic
 import pytest
 
 from jeeves_journal import DecodeError, EncodeError, JSONCodec
-from jeeves_journal.codecs import Place, record_codec
+from jeeves_journal.codecs import record_codec
 from jeeves_journal.options import Settings
 from jeeves_journal.tracebacks import without_locals
 from tests.faults.showing import shown_of
 
-HERE = Place("step", "run", "step", 1.5)
+HERE = ("step", "run", "step", 1.5)
 
 
 @dataclass

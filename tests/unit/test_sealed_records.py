@@ -17,7 +17,7 @@ from jeeves_journal.options import Settings
 from tests.stores.attacks import Attack
 
 KEYS = Keyring.generate()
-HERE = Place("step", "run-1", "fetch", 1.5)
+HERE = ("step", "run-1", "fetch", 1.5)
 SEALS = ["sign", "encrypt"]
 
 
@@ -71,15 +71,15 @@ def test_every_cut_is_refused(codec: RecordCodec) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        Place("stream", "run-1", "fetch", 1.5),
-        Place("step", "run-2", "fetch", 1.5),
-        Place("step", "run-1", "pay", 1.5),
-        Place("step", "run-1", "fetch", 1.5000000000000002),
-        Place("step", "run-1", "fetch", 2),
-        Place("step", "run-1", "fetch", None),
+        ("stream", "run-1", "fetch", 1.5),
+        ("step", "run-2", "fetch", 1.5),
+        ("step", "run-1", "pay", 1.5),
+        ("step", "run-1", "fetch", 1.5000000000000002),
+        ("step", "run-1", "fetch", 2),
+        ("step", "run-1", "fetch", None),
         # The same text in all, cut elsewhere.
-        Place("step", "run-1f", "etch", 1.5),
-        Place("step", "run-", "1fetch", 1.5),
+        ("step", "run-1f", "etch", 1.5),
+        ("step", "run-", "1fetch", 1.5),
     ],
 )
 def test_a_record_that_was_moved_is_refused(codec: RecordCodec, place: Place) -> None:

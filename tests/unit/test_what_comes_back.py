@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from jeeves_journal import EncodeError, JSONCodec, Keyring
-from jeeves_journal.codecs import Place, RecordCodec, record_codec
+from jeeves_journal.codecs import RecordCodec, record_codec
 from jeeves_journal.options import Settings
 from tests.unit.any_values import (
     JSON_ONLY,
@@ -32,7 +32,7 @@ from tests.unit.any_values import (
     hides_a_point,
 )
 
-HERE = Place("step", "run", "step", 1.5)
+HERE = ("step", "run", "step", 1.5)
 
 
 CODECS: dict[str, Any] = {"pickle": "pickle", "json": "json", "json with types": JSONCodec(TYPES)}

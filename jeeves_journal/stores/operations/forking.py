@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Insert, LargeBinary, Text, bindparam, func
 from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.codecs import Place, RecordCodec
+from jeeves_journal.codecs import RecordCodec
 from jeeves_journal.codecs.footer import FOOTER_BYTES, MAGIC, SEAL_FROM_END
 from jeeves_journal.codecs.sealing import UNSEALED
 from jeeves_journal.records import Kind
@@ -94,7 +94,7 @@ async def _seal_anew(connection: AsyncConnection, codec: RecordCodec, kind: Kind
         of_part = of_part.where(of_target, columns.step_name.in_(names))
         resealed = list[dict[str, object]]()
         for step_name, data, created_at in await connection.execute(of_part):
-            place, to = (Place(kind, session_id, step_name, created_at) for session_id in (source, target))
+            place, to = ((kind, session_id, step_name, created_at) for session_id in (source, target))
             resealed.append({"name": step_name, "data": codec.moved(place, data, to)})
         anew = update(TABLES[kind]).where(of_target, columns.step_name == bindparam("name"))
         # Together: to send them one by one takes several times as long as all else.

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, cast
 from sqlalchemy import Executable, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.codecs import Place, Resealer
+from jeeves_journal.codecs import Resealer
 from jeeves_journal.codecs.damage import REMEDY_DAMAGED
 from jeeves_journal.codecs.footer import FOOTER_BYTES
 from jeeves_journal.errors import DecodeError
@@ -116,7 +116,7 @@ def _renewed(resealer: Resealer, keys: list[Key], records: list[Stored | None]) 
         if record is None:
             continue
         data, created_at = record
-        after = resealer.renewed(Place(*key, created_at), data)
+        after = resealer.renewed((*key, created_at), data)
         if after is not None:
             rewritten.append(_Rewritten(key, created_at, bytes(cast("bytes", data)), after))
     return rewritten
