@@ -79,6 +79,8 @@ class BatchQueue(Generic[Item]):
         """The batches that have left and not come back."""
         self._under_way = 0
         self._bytes_under_way = 0
+        # Since a batch left last. Most of their callers ask again.
+        self._returned = 0
 
     @property
     def is_full(self) -> bool:
@@ -98,6 +100,8 @@ class BatchQueue(Generic[Item]):
     def add(self, item: Item) -> None:
         """Queue a call."""
         self._under_way += 1
+        if self._returned:
+            self._returned -= 1
         if self._size_of is None:
             self._small.append(item)
             return
@@ -121,9 +125,7 @@ class BatchQueue(Generic[Item]):
             batch.is_large = bool(batch)
         rooms = self._rooms_for_small()
         if not batch and self._small and rooms > 0:
-            # Those that are free share what waits.
-            share = max(-(-len(self._small) // rooms), _FEWEST_PER_TRIP) if self._splits else self._most
-            batch = self._departing(self._small, min(share, self._most))
+            batch = self._departing(self._small, min(self._share_of(rooms), self._most))
         if batch:
             self.on_their_way.append(batch)
             self._large_was_last = batch.is_large and not self._large_beside
@@ -132,6 +134,7 @@ class BatchQueue(Generic[Item]):
     def landed(self, batch: Batch[Item]) -> None:
         """Note that a batch has come back, and let go of its calls."""
         self.on_their_way = [other for other in self.on_their_way if other is not batch]
+        self._returned += len(batch)
         self._let_go(batch)
 
     def clear(self) -> list[Item]:
@@ -142,6 +145,18 @@ class BatchQueue(Generic[Item]):
         self._large_among_small = 0
         self._let_go(dropped)
         return dropped
+
+    def _share_of(self, rooms: int) -> int:
+        """Return how many of the calls that wait leave in the first of so many batches.
+
+        Those count that are about to be made. Of batches that come back together, the first one's callers ask again
+        before the second one's do, and if they had to share what is there, batches would be small and large by turns.
+        """
+        if not self._splits:
+            return self._most
+        expected = len(self._small) + self._returned
+        self._returned = 0
+        return max(-(-expected // rooms), _FEWEST_PER_TRIP)
 
     def _add_large(self, item: Item) -> None:
         key_of = self._key_of
