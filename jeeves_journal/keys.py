@@ -48,9 +48,11 @@ def check_key(label: str, key: object) -> str:
 
 def check_keys(session_id: object, step_name: object) -> tuple[str, str]:
     """Return both keys as plain ``str``; see ``check_key``."""
-    # Nearly every call is let through here, in half the time.
-    if type(session_id) is str and type(step_name) is str and _is_plain(session_id) and _is_plain(step_name):
-        return session_id, step_name
+    # Nearly every call is let through here, and sooner.
+    if type(session_id) is str and type(step_name) is str:
+        has_room = 0 < len(session_id) <= MAX_KEY_BYTES and 0 < len(step_name) <= MAX_KEY_BYTES
+        if has_room and (both := session_id + step_name).isascii() and "\0" not in both:
+            return session_id, step_name
     return check_key("session_id", session_id), check_key("step_name", step_name)
 
 
@@ -63,10 +65,6 @@ def is_text(key: object) -> TypeGuard[str]:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_plain(key: str) -> bool:
-    return 0 < len(key) <= MAX_KEY_BYTES and key.isascii() and "\0" not in key
 
 
 def _refused(label: str, reason: str) -> InvalidKeyError:
