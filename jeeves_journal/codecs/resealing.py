@@ -69,9 +69,10 @@ class Resealer:
         return Resealed(records, resealed, self._refused, tuple(self._refusals))
 
     def _renewed(self, place: Place, data: object) -> bytes:
+        _, session_id, step_name, created_at = place
         # A seal is bound to it.
-        if seconds(place[3]) is None:
-            raise no_time(*place[1:3])
+        if seconds(created_at) is None:
+            raise no_time(session_id, step_name)
         if self._reader is None or self._has_the_new_codec(data, self._reader):
             return self._writer.envelope.wrap(place, bytes(self._writer.payload(place, data)))
         return self._writer.encode(place, self._reader.decode(place, data))

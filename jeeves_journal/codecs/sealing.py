@@ -29,11 +29,12 @@ _FIXED: Final = struct.Struct(">QdQ36sQ")
 _KINDS: Final = {kind: _LENGTH.pack(len(kind)) + kind.encode() for kind in ("step", "stream")}
 
 
-# A plain tuple, which is made in a tenth of the time.
+# A plain tuple, which is made several times as fast as a named one.
 Place: TypeAlias = tuple[str, str, str, object]
 """Where a record stands, which a seal is bound to.
 
-Its kind, session id and step name, and when it was put, as the database has it: a float unless somebody changed it.
+Its kind, session id and step name (``place[1:3]`` is what errors name), and when it was put, as the database has it: a
+float unless somebody changed it.
 """
 
 

@@ -79,8 +79,8 @@ class BatchQueue(Generic[Item]):
         """The batches that have left and not come back."""
         self._under_way = 0
         self._bytes_under_way = 0
-        # Since a batch left last. Most of their callers ask again.
-        self._returned = 0
+        # Callers whose calls have come back, and who have not asked again since, but most often do.
+        self._expected = 0
 
     @property
     def is_full(self) -> bool:
@@ -100,8 +100,8 @@ class BatchQueue(Generic[Item]):
     def add(self, item: Item) -> None:
         """Queue a call."""
         self._under_way += 1
-        if self._returned:
-            self._returned -= 1
+        if self._expected:
+            self._expected -= 1
         if self._size_of is None:
             self._small.append(item)
             return
@@ -127,6 +127,7 @@ class BatchQueue(Generic[Item]):
         if not batch and self._small and rooms > 0:
             batch = self._departing(self._small, min(self._share_of(rooms), self._most))
         if batch:
+            self._expected = 0
             self.on_their_way.append(batch)
             self._large_was_last = batch.is_large and not self._large_beside
         return batch
@@ -134,8 +135,12 @@ class BatchQueue(Generic[Item]):
     def landed(self, batch: Batch[Item]) -> None:
         """Note that a batch has come back, and let go of its calls."""
         self.on_their_way = [other for other in self.on_their_way if other is not batch]
-        self._returned += len(batch)
+        self._expected += len(batch)
         self._let_go(batch)
+
+    def expect_nobody(self) -> None:
+        """Note that of those whose calls have come back nobody asked again."""
+        self._expected = 0
 
     def clear(self) -> list[Item]:
         """Return every call that is queued, and queue it no more."""
@@ -154,9 +159,7 @@ class BatchQueue(Generic[Item]):
         """
         if not self._splits:
             return self._most
-        expected = len(self._small) + self._returned
-        self._returned = 0
-        return max(-(-expected // rooms), _FEWEST_PER_TRIP)
+        return max(-(-(len(self._small) + self._expected) // rooms), _FEWEST_PER_TRIP)
 
     def _add_large(self, item: Item) -> None:
         key_of = self._key_of

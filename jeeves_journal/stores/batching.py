@@ -19,9 +19,9 @@ Call = TypeVar("Call")
 Answer = TypeVar("Answer")
 
 
-# A plain tuple: each call makes one, and to make a named one takes ten times as long.
+# A plain tuple: each call makes one, and to make a named one takes several times as long.
 Waiting: TypeAlias = "tuple[Call, asyncio.Future[Answer], float]"
-"""A call whose caller waits for the answer, the answer, and the deadline."""
+"""A call whose caller waits: the call, the future of its answer, its deadline."""
 
 
 class Batcher(Generic[Call, Answer]):
@@ -156,6 +156,8 @@ class Batcher(Generic[Call, Answer]):
             # What answered calls hold may be large.
             del batch
             self._let_next_in()
+        if not self._is_starting:
+            self._queue.expect_nobody()
         # Now, for whoever asks before the loop tells of the end.
         self._flushes.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 

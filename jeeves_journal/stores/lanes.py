@@ -67,7 +67,7 @@ class Lanes:
                 most=_MOST_PER_BATCH,
                 at_once=database.writes_at_once,
                 key_of=itemgetter(0, 1, 2),
-                size_of=lambda row: len(row[3]),
+                size_of=_bytes_of,
                 most_under_way=_MOST_PUTS,
                 most_bytes_under_way=_MOST_PUT_BYTES,
             ),
@@ -101,8 +101,9 @@ class Lanes:
         self, kind: Kind, session_id: str, step_name: str, encode: Callable[[Place, Any], bytes], value: Any
     ) -> None:
         """Record what ``encode`` makes of a value and where its record will stand, once there is room for it."""
-        deadline = None
-        if not self._writes.has_room:
+        if self._writes.has_room:
+            deadline = self._deadline()
+        else:
             try:
                 deadline = await self._writes.room()
             except TimeoutError as error:
@@ -247,6 +248,11 @@ class Lanes:
 
 # What is wrong with the database and not with one row.
 _SHARED_ERRORS: Final[tuple[type[JournalError], ...]] = (StoreUnavailableError, SchemaError, ConfigurationError)
+
+
+def _bytes_of(row: Row) -> int:
+    _, _, _, data, _ = row
+    return len(data)
 
 
 def _abandon_after(loop: asyncio.AbstractEventLoop, database: Database) -> None:

@@ -66,6 +66,29 @@ async def test_what_answered_callers_ask_next_leaves_in_the_turn_of_the_loop_in_
     await callers
 
 
+@pytest.mark.parametrize("asks_again", [True, False])
+async def test_batches_that_come_back_together_are_of_one_size_also_the_next_time(asks_again: bool):
+    counter = Counter(at_once=2)
+
+    async def call_twice(name: int) -> None:
+        await counter.submit(name)
+        if asks_again:
+            await counter.submit(name)
+
+    callers = asyncio.gather(*map(call_twice, range(40)))
+    await settle()
+    for pending, batch in zip(counter.pending, counter.batches, strict=True):
+        pending.set_result(batch)
+    await settle()
+    if not asks_again:
+        callers = asyncio.gather(callers, *map(counter.submit, range(40)))
+        await settle()
+    assert [len(batch) for batch in counter.batches] == [20, 20, 20, 20]
+    for pending, batch in zip(counter.pending[2:], counter.batches[2:], strict=True):
+        pending.set_result(batch)
+    await callers
+
+
 async def test_a_batch_holds_no_more_calls_than_it_may_and_keeps_their_order():
     counter = Counter(most=3)
     answers = [counter.submit(call) for call in range(7)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -108,19 +109,34 @@ async def test_a_database_that_takes_no_writes(migrated_postgres_url: str):
     assert type(await error_of(migrated_postgres_url, put, timeout=3)) is StoreUnavailableError
 
 
-async def test_text_that_the_databases_encoding_lacks(postgres_url: str):
+@pytest.fixture
+def latin_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a database whose encoding holds 256 characters."""
     latin = f"{database_of(postgres_url)}_latin"
     execute(postgres_url, f"CREATE DATABASE {latin} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
-        async with JournalStore.from_url(with_database(postgres_url, latin), create_tables=True) as store:
-            await store.put_step("s", "é", 1)
-            puts = [store.put_step("s", name, 1) for name in ("before", "日本", "after")]
-            before, refused, after = await asyncio.gather(*puts, return_exceptions=True)
-            assert isinstance(refused, EncodeError)
-            assert before is after is None
-            assert len(await store.get_steps("s")) == 3
+        yield with_database(postgres_url, latin)
     finally:
         execute(postgres_url, f"DROP DATABASE {latin} WITH (FORCE)")
+
+
+async def test_text_that_the_databases_encoding_lacks(latin_url: str):
+    async with JournalStore.from_url(latin_url, create_tables=True) as store:
+        await store.put_step("s", "é", 1)
+        puts = [store.put_step("s", name, 1) for name in ("before", "日本", "after")]
+        before, refused, after = await asyncio.gather(*puts, return_exceptions=True)
+        assert isinstance(refused, EncodeError)
+        assert before is after is None
+        assert len(await store.get_steps("s")) == 3
+
+
+async def test_keys_that_together_hold_all_that_the_databases_encoding_has(latin_url: str):
+    characters = "".join(map(chr, range(0x01, 0x100)))
+    keys = [characters, *characters]
+    async with JournalStore.from_url(latin_url, create_tables=True) as store:
+        await asyncio.gather(*(store.put_step("s", key, key) for key in keys))
+        entries = await asyncio.gather(*(store.get_step("s", key) for key in keys))
+        assert [entry and entry.value for entry in entries] == keys
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,23 @@ async def test_every_put_is_recorded(store: ManagedJournalStore, callers: int):
     assert await store.get_stream("s", str(callers - 1)) == [callers - 1]
 
 
-async def test_keys_that_together_hold_every_character_are_recorded_and_found(store: ManagedJournalStore):
-    characters = "".join(map(chr, (*range(0x01, 0xD800), *range(0xE000, 0x12000))))
-    parts = [characters[start : start + 250] for start in range(0, len(characters), 250)]
-    await asyncio.gather(*(store.put_step(part, part[::-1], number) for number, part in enumerate(parts)))
-    entries = await asyncio.gather(*(store.get_step(part, part[::-1]) for part in parts))
-    assert [entry and entry.value for entry in entries] == list(range(len(parts)))
+EVERY_CHARACTER = "".join(map(chr, (*range(0x01, 0xD800), *range(0xE000, 0x12000))))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [EVERY_CHARACTER[start : start + 250] for start in range(0, len(EVERY_CHARACTER), 250)],
+        ["".join(key) for length in range(1, 5) for key in product("\x01\x02a", repeat=length)],
+        ["\x01" * length for length in (1, 2, 3, 999, 1_000)],
+    ],
+    ids=["every character", "beginnings and ends", "long runs"],
+)
+async def test_keys_of_any_characters_are_told_apart(store: ManagedJournalStore, keys: list[str]):
+    pairs = list(zip(keys, reversed(keys), strict=True))
+    await asyncio.gather(*(store.put_step(*pair, number) for number, pair in enumerate(pairs)))
+    entries = await asyncio.gather(*(store.get_step(*pair) for pair in pairs))
+    assert [entry and entry.value for entry in entries] == list(range(len(pairs)))
 
 
 async def test_of_puts_of_one_key_that_wait_together_the_last_one_made_is_recorded(store: ManagedJournalStore):

@@ -35,6 +35,15 @@ HERE, THERE = ("step", "run-1", "fetch", 1.5), ("stream", "run-1", "answer", 1.5
 VERSION_OFFSET, SEAL_OFFSET = 60 - CHECKSUM_BYTES, 61 - CHECKSUM_BYTES
 
 
+# Hashable, but read back as a bytearray.
+BUFFER = pickle.PickleBuffer(bytearray(b"bytes"))
+
+
+class Unloadable:
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return Unloadable, ("takes nothing",)
+
+
 @dataclass
 class Gone:
     secret: str = SECRET
@@ -266,24 +275,32 @@ class TestRefusedValues:
             encode(codec, error)
 
     @pytest.mark.parametrize("code", [0x7F, 0x7F7F, 0x7F7F7F])
-    def test_what_would_not_load_again_is_refused_wherever_it_stands_and_however_its_class_is_named(
+    def test_what_would_not_load_again_is_refused_also_if_a_number_stands_for_its_class(
         self, codec: RecordCodec, code: int
     ) -> None:
-        value = {"rows": [1, (Unloadable(),)]}
-        for _ in range(2):
+        copyreg.add_extension(__name__, "Unloadable", code)
+        try:
             with pytest.raises(EncodeError, match="dict can be encoded but not decoded again"):
-                encode(codec, value)
-            copyreg.add_extension(__name__, "Unloadable", code)
-        copyreg.remove_extension(__name__, "Unloadable", code)
+                encode(codec, {"rows": [1, (Unloadable(),)]})
+        finally:
+            copyreg.remove_extension(__name__, "Unloadable", code)
+
+    @pytest.mark.parametrize(
+        "value", [{BUFFER: 1}, {BUFFER}, frozenset([BUFFER]), {(BUFFER,): 1}, [1, {"rows": (Unloadable(),)}]]
+    )
+    def test_what_would_not_load_again_is_refused_wherever_it_stands(self, codec: RecordCodec, value: Any) -> None:
+        with pytest.raises(EncodeError, match="can be encoded but not decoded again"):
+            encode(codec, value)
+
+    @pytest.mark.parametrize(
+        "value", [{"texts": ["é", "Ёлка", "日本"], "numbers": [0.1, -1e300, 2**70]}, [bytearray(b"a"), {1: {2, None}}]]
+    )
+    def test_what_holds_values_of_plain_types_comes_back(self, codec: RecordCodec, value: Any) -> None:
+        assert decode(codec, encode(codec, value)) == value
 
     def test_an_interrupt_while_encoding_is_not_swallowed(self, codec: RecordCodec) -> None:
         with pytest.raises(KeyboardInterrupt):
             encode(codec, Interrupted())
-
-
-class Unloadable:
-    def __reduce__(self) -> tuple[type, tuple[str]]:
-        return Unloadable, ("takes nothing",)
 
 
 class Interrupted:

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from jeeves_journal.records import Kind
 
-# Plain tuples: each call makes some of these, and to make a named one takes ten times as long.
+# Plain tuples: each call makes some of these, and to make a named one takes several times as long.
 
 Key: TypeAlias = tuple[Kind, str, str]
 """Names a record: its kind, session id and step name."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import Dialect
@@ -30,6 +29,11 @@ from jeeves_journal.stores.statements import (
 DIALECT: Final[Dialect] = cast("Any", asyncpg_dialect).dialect()
 
 
+# Characters that every encoding has.
+_MARK: Final = "\x01"
+_END: Final = "\x02"
+
+
 class Records(NamedTuple):
     """The statements for the tables of one schema."""
 
@@ -40,7 +44,8 @@ class Records(NamedTuple):
     def upserts(self, rows: Sequence[Row]) -> Iterator[tuple[str, Iterable[object]]]:
         """Return the statements that record rows, each with its arguments."""
         if len(rows) == 1:
-            yield self.one.upsert[rows[0][0]], rows[0][1:]
+            kind, *arguments = rows[0]
+            yield self.one.upsert[kind], arguments
             return
         for kind in KINDS:
             # The last one of a key counts, and no statement may touch a row twice.
@@ -52,14 +57,13 @@ class Records(NamedTuple):
 
     async def read(self, driver: Driver, keys: Sequence[Key]) -> list[Stored | None]:
         """Return what is recorded under each key."""
-        if len(keys) == 1:
-            kind, session_id, step_name = keys[0]
-            found = await driver.fetchrow(self.one.read[kind], session_id, step_name)
-            return [None if found is None else tuple(found)]
         records: list[Stored | None] = [None] * len(keys)
         for kind in KINDS:
             places = [place for place, key in enumerate(keys) if key[0] == kind]
-            if places:
+            if len(places) == 1:
+                found = await driver.fetchrow(self.one.read[kind], *keys[places[0]][1:])
+                records[places[0]] = None if found is None else tuple(found)
+            elif places:
                 _, session_ids, step_names = zip(*[keys[place] for place in places], strict=True)
                 rows = await driver.fetch(self.many_read[kind], *_joined(session_ids, step_names))
                 for position, data, created_at in rows:
@@ -77,15 +81,19 @@ class Records(NamedTuple):
         return [tuple(row) for row in found]
 
 
-# Keys hold no NUL, nor a surrogate.
-_SEPARATORS: Final = range(0x01, 0xD800), range(0xE000, 0x110000)
-
-
 def _joined(session_ids: Sequence[str], step_names: Sequence[str]) -> tuple[str, str, str]:
-    """Return keys as the statements for many take them: ``session_ids``, ``separator``, ``step_names``."""
-    characters = "".join((*session_ids, *step_names))
-    # Nearly always the first.
-    separator = next(each for each in map(chr, chain(*_SEPARATORS)) if each not in characters)
+    """Return keys as the statements for many take them: ``session_ids``, ``separator``, ``step_names``.
+
+    There have to be two keys at least: Postgres splits an empty text into nothing.
+    """
+    all_keys = _END.join((*session_ids, *step_names))
+    separator = _MARK
+    if _MARK in all_keys:
+        # A longer run than any key has, and an end to it: found there only where it was put, whatever the keys begin
+        # and end with.
+        while separator in all_keys:
+            separator *= 2
+        separator += _END
     return separator.join(session_ids), separator, separator.join(step_names)
 
 
