@@ -27,6 +27,7 @@ from jeeves_journal.stores.batch_queue import BatchQueue
 from jeeves_journal.stores.batching import Batcher
 from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.stores.dialects import Database, Key, Row, SessionQuery, SessionRow, Stored, driver_error
+from jeeves_journal.stores.isolating import isolated
 from jeeves_journal.stores.time_limits import TimeLimits
 
 T = TypeVar("T")
@@ -213,27 +214,23 @@ class Lanes:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _write(self, rows: Sequence[Row]) -> Sequence[Exception | None]:
-        # Once for all of them: by then every caller has been told something, and others wait for this way.
-        deadline = self._deadline()
-        error = await self._write_together(rows, deadline)
-        if error is None:
-            return [None] * len(rows)
-        if len(rows) == 1 or isinstance(self._database.translate(error), _SHARED_ERRORS):
-            raise error
-        # One row is at fault, and takes none of the others with it.
-        return [await self._write_together([row], deadline) for row in rows]
+        # One deadline for all tries: by then every caller has been told something, and others wait for this way.
+        return await isolated(rows, partial(self._write_until, self._deadline()), self._is_shared)
 
-    async def _write_together(self, rows: Sequence[Row], deadline: float) -> Exception | None:
-        try:
-            if self.loop.time() >= deadline:
-                raise TimeoutError
-            await self.attempt(lambda: self._database.write(rows, deadline), deadline)
-        except Exception as error:
-            return error
-        return None
+    async def _write_until(self, deadline: float, rows: Sequence[Row]) -> Sequence[None]:
+        if self.loop.time() >= deadline:
+            raise TimeoutError
+        await self.attempt(lambda: self._database.write(rows, deadline), deadline)
+        return [None] * len(rows)
 
-    async def _read(self, keys: Sequence[Key]) -> Sequence[Stored | None]:
-        return await self.attempt(lambda: self._database.read(keys))
+    async def _read(self, keys: Sequence[Key]) -> Sequence[Stored | Exception | None]:
+        return await isolated(keys, partial(self._read_until, self._deadline()), self._is_shared)
+
+    async def _read_until(self, deadline: float, keys: Sequence[Key]) -> Sequence[Stored | None]:
+        return await self.attempt(lambda: self._database.read(keys), deadline)
+
+    def _is_shared(self, error: Exception) -> bool:
+        return isinstance(self._database.translate(error), _SHARED_ERRORS)
 
     async def _read_session(self, queries: Sequence[SessionQuery]) -> Sequence[list[SessionRow]]:
         return [await self.attempt(partial(self._database.read_session, *query)) for query in queries]

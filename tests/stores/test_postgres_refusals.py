@@ -11,6 +11,7 @@ import pytest
 from jeeves_journal import (
     ConfigurationError,
     EncodeError,
+    JournalEntry,
     JournalStore,
     PostgresJournalStore,
     StoreUnavailableError,
@@ -128,6 +129,12 @@ async def test_text_that_the_databases_encoding_lacks(latin_url: str):
         assert isinstance(refused, EncodeError)
         assert before is after is None
         assert len(await store.get_steps("s")) == 3
+        gets = [store.get_step("s", name) for name in ("before", "日本", "after", "none")]
+        before, refused, after, none = await asyncio.gather(*gets, return_exceptions=True)
+        assert isinstance(refused, EncodeError)
+        assert isinstance(before, JournalEntry)
+        assert isinstance(after, JournalEntry)
+        assert none is None
 
 
 async def test_keys_that_together_hold_all_that_the_databases_encoding_has(latin_url: str):
