@@ -53,7 +53,7 @@ def check_signature(key: Key, place: Place, payload: bytes | memoryview, tail: b
     Raises:
         WrongSealError: It is not.
     """
-    if not hmac.compare_digest(sign(key, place, payload, tail), mark):
+    if not hmac.compare_digest(key.for_signing.mark(_bound(place, tail, len(payload)), payload), mark):
         raise WrongSealError
 
 
@@ -95,8 +95,11 @@ def _bound(place: Place, tail: bytes, size: int) -> bytes:
     put_at = seconds(created_at)
     if put_at is None:
         raise WrongSealError
-    session = session_id.encode("utf-8", "surrogatepass")
-    step = step_name.encode("utf-8", "surrogatepass")
+    try:
+        session, step = session_id.encode(), step_name.encode()
+    except UnicodeEncodeError:
+        # A damaged text in a SQLite file.
+        session, step = (text.encode("utf-8", "surrogatepass") for text in (session_id, step_name))
     return b"".join((
         _KINDS[kind],
         _LENGTH.pack(len(session)),

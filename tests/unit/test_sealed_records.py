@@ -80,6 +80,8 @@ def test_every_cut_is_refused(codec: RecordCodec) -> None:
         # The same text in all, cut elsewhere.
         ("step", "run-1f", "etch", 1.5),
         ("step", "run-", "1fetch", 1.5),
+        # As a damaged text is read from a SQLite file.
+        ("step", "run-\udcff", "fetch", 1.5),
     ],
 )
 def test_a_record_that_was_moved_is_refused(codec: RecordCodec, place: Place) -> None:
