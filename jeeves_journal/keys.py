@@ -48,7 +48,7 @@ def check_key(label: str, key: object) -> str:
 
 def check_keys(session_id: object, step_name: object) -> tuple[str, str]:
     """Return both keys as plain ``str``; see ``check_key``."""
-    # Nearly every call is let through here, and sooner.
+    # Nearly every call is let through here, where both keys are looked at together.
     if type(session_id) is str and type(step_name) is str:
         has_room = 0 < len(session_id) <= MAX_KEY_BYTES and 0 < len(step_name) <= MAX_KEY_BYTES
         if has_room and (both := session_id + step_name).isascii() and "\0" not in both:

@@ -15,6 +15,7 @@ from jeeves_journal.codecs.footer import (
     checksum,
     has_footer,
     key_id_in,
+    tail_of,
     with_nonce,
 )
 from jeeves_journal.codecs.keyring import Key, Keyring
@@ -101,7 +102,7 @@ class Envelope:
             IntegrityError: It is not what was put here.
             DecodeError: The keyring does not open it, or it is of an unknown format.
         """
-        fields = Tail.read(_tail_of(record))
+        fields = Tail.read(tail_of(record))
         body = self._opened(place, record, fields.seal)
         if self._key is None or fields.seal == UNSEALED:
             raise AssertionError("a record without a seal is bound to no place")
@@ -125,7 +126,7 @@ class Envelope:
             return self._opened(place, record, self._seal)
         if not has_footer(record):
             return None
-        fields = Tail.read(_tail_of(record))
+        fields = Tail.read(tail_of(record))
         opened = self._opened(place, record, fields.seal)
         if (refusal := self._refusal(fields)) is not None:
             raise refusal
@@ -142,7 +143,7 @@ class Envelope:
 
     def _opened(self, place: Place, record: bytes, seal: int) -> bytes | memoryview:
         end = len(record) - FOOTER_BYTES
-        body, mark, tail = memoryview(record)[:end], record[end : end + CHECKSUM_BYTES], _tail_of(record)
+        body, mark, tail = memoryview(record)[:end], record[end : end + CHECKSUM_BYTES], tail_of(record)
         if self._keys is None and seal in (SIGNED, ENCRYPTED):
             raise DecodeError("the record is sealed", "open the store with keys=")
         if self._keys is None or seal == UNSEALED:
@@ -188,10 +189,6 @@ class Envelope:
             raise DecodeError(what, "raise max_value_bytes if you trust it, or delete the record") from error
         except Exception as error:
             raise IntegrityError("the record's compressed bytes cannot be read", REMEDY_DAMAGED) from error
-
-
-def _tail_of(record: bytes) -> bytes:
-    return record[CHECKSUM_BYTES - FOOTER_BYTES :]
 
 
 def _encrypted(key: Key, place: Place, body: bytes, tail: bytes) -> bytes:

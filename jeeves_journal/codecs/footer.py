@@ -58,13 +58,18 @@ class Tail(NamedTuple):
     @classmethod
     def of(cls, record: bytes) -> Tail | None:
         """Read the fields in a record's last bytes; ``None`` where they are no footer."""
-        return cls.read(record[CHECKSUM_BYTES - FOOTER_BYTES :]) if has_footer(record) else None
+        return cls.read(tail_of(record)) if has_footer(record) else None
 
     @classmethod
     def read(cls, tail: bytes) -> Tail:
         """Read the fields of a tail. Until its mark was found right, they may be anybody's."""
         key_id, nonce, codec_id, version, seal, compression, _ = _TAIL.unpack(tail)
         return cls(codec_id.rstrip(b"\0").decode("ascii", "replace"), key_id, nonce, version, seal, compression)
+
+
+def tail_of(record: bytes) -> bytes:
+    """Return the tail of a record that ends in a footer."""
+    return record[CHECKSUM_BYTES - FOOTER_BYTES :]
 
 
 def nonce_in(tail: bytes) -> bytes:
