@@ -7,10 +7,9 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,25 +18,14 @@ from jeeves_journal.testing.calls import recorded
 from tests.faults.figures import Figures
 from tests.faults.ledger import Ledger
 from tests.faults.load import READERS, WRITERS, under_load
+from tests.servers.addresses import moving_address
 from tests.servers.crashes import children_of, fallen_silent, kill_postmaster, postmaster_of
 from tests.servers.postgres import PostgresServer, execute
-from tests.servers.replicas import Standby, demote, make_synchronous
+from tests.servers.replicas import demote, primary_and_replica, url_of
 
 pytestmark = pytest.mark.anyio
 
 COMMITS_THAT_WAIT = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-
-
-@contextmanager
-def primary_and_replica() -> Iterator[tuple[PostgresServer, Standby]]:
-    with PostgresServer() as primary, Standby(primary) as replica:
-        make_synchronous(primary)
-        yield primary, replica
-
-
-def url_of(first: PostgresServer, second: PostgresServer) -> str:
-    """Return a URL of both. Unless it says so itself, it means the one that takes writes."""
-    return first.url().replace(f":{first.port}", f":{first.port},127.0.0.1:{second.port}")
 
 
 @asynccontextmanager
@@ -165,41 +153,3 @@ async def connections(server: PostgresServer, count: int) -> None:
     async with asyncio.timeout(30):
         while server.log().count("connection authorized") < count:
             await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def moving_address(server: PostgresServer) -> AsyncIterator[tuple[str, Callable[[PostgresServer], None]]]:
-    """The URL of an address that leads to a server, and how to let it lead new connections to another."""
-    port = server.port
-    relays: set[asyncio.Task[None]] = set()
-
-    async def relay(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(65536):
-                target.write(data)
-        except ConnectionError:
-            pass
-        finally:
-            target.close()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionError:
-            writer.close()
-            return
-        relays.update(asyncio.ensure_future(relay(*pair)) for pair in ((reader, to_server), (from_server, writer)))
-
-    def move_to(other: PostgresServer) -> None:
-        nonlocal port
-        port = other.port
-
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
-    try:
-        parts = urlsplit(server.url())
-        here = listener.sockets[0].getsockname()[1]
-        yield parts._replace(netloc=parts.netloc.replace(f":{server.port}", f":{here}")).geturl(), move_to
-    finally:
-        listener.close()
-        await asyncio.gather(*relays)
-        await listener.wait_closed()

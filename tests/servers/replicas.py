@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from tests.servers.postgres import PostgresServer, environment, execute
@@ -60,3 +61,16 @@ def demote(stopped: PostgresServer) -> None:
     """Let a stopped primary come back as a standby that follows nobody, and log who connects."""
     (stopped.folder / "data" / "standby.signal").touch()
     stopped.options |= {"synchronous_standby_names": "", "log_connections": "on"}
+
+
+@contextmanager
+def primary_and_replica() -> Iterator[tuple[PostgresServer, Standby]]:
+    """Both run, and every commit waits for both."""
+    with PostgresServer() as primary, Standby(primary) as replica:
+        make_synchronous(primary)
+        yield primary, replica
+
+
+def url_of(first: PostgresServer, second: PostgresServer) -> str:
+    """Return a URL of both. Unless it says so itself, it means the one that takes writes."""
+    return first.url().replace(f":{first.port}", f":{first.port},127.0.0.1:{second.port}")

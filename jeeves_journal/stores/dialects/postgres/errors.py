@@ -70,6 +70,10 @@ _LASTING_REFUSALS: Final = ("unsupported", "config error", "no such", "auth", "n
 _FILE_LIBRARIES: Final = frozenset({"PEM", "X509"})
 
 
+class SupersededError(Exception):
+    """A connection leads to a primary in whose place another server was promoted."""
+
+
 def explain(error: BaseException, where: str) -> JournalError:
     """Return our error for one of asyncpg's, or of the network's beneath it."""
     if isinstance(error, asyncpg.PostgresError):
@@ -91,6 +95,10 @@ def explain(error: BaseException, where: str) -> JournalError:
         return StoreUnavailableError(
             f"{where}: no host takes writes now, or is what target_session_attrs asks for", _AGAIN
         )
+    if isinstance(error, SupersededError):
+        what = f"{where}: another server was promoted in place of the one that answers, and has what was recorded since"
+        remedy = "let the URL lead to that one; restart this process if it was given up, as for an older backup"
+        return StoreUnavailableError(what, remedy)
     if isinstance(error, asyncpg.InterfaceError) and "another operation" in str(error):
         return StoreUnavailableError(f"{where}: the connection is in use by another task", _AGAIN)
     return unforeseen(error)
@@ -143,7 +151,7 @@ def is_passing(error: BaseException, *, was_reached: bool) -> bool:
     if isinstance(error, asyncpg.PostgresError) and _sqlstate(error) in {*_PASSING_STATES, _POOLER_STATE}:
         return not _is_lasting_refusal(error)
     # Between the end of a primary and the promotion of a standby, no host takes writes.
-    is_between = isinstance(error, asyncpg.TargetServerAttributeNotMatched)
+    is_between = isinstance(error, asyncpg.TargetServerAttributeNotMatched | SupersededError)
     return was_reached and (is_between or is_connection_loss(error))
 
 

@@ -73,7 +73,7 @@ class OwnPostgres(PostgresDatabase):
         """Name the server; nothing is connected yet."""
         super().__init__(settings)
         self._url = url
-        self._hosts = Hosts(url)
+        self._hosts = Hosts(url, are_poolers=settings.pgbouncer)
         # Of connections that were given up on, and whose end nobody has seen.
         self._left_behind: set[tuple[object, ...]] = set()
 
