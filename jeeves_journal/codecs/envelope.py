@@ -6,38 +6,14 @@ from typing import Final, Literal
 
 from jeeves_journal.codecs.compression import NOT_COMPRESSED, ZSTD, TooLargeError, Zstd
 from jeeves_journal.codecs.damage import REMEDY_DAMAGED
-from jeeves_journal.codecs.footer import (
-    CHECKSUM_BYTES,
-    FOOTER_BYTES,
-    FORMAT_VERSION,
-    Tail,
-    behind_nonce,
-    checksum,
-    has_footer,
-    key_id_in,
-    tail_of,
-    with_nonce,
-)
+from jeeves_journal.codecs.footer import FORMAT_VERSION, Tail, has_footer, tail_of
 from jeeves_journal.codecs.keyring import Key, Keyring
-from jeeves_journal.codecs.sealing import (
-    ENCRYPTED,
-    SIGNED,
-    TAG_BYTES,
-    UNSEALED,
-    Place,
-    WrongSealError,
-    check_signature,
-    decrypt,
-    encrypt,
-    new_nonce,
-    sign,
-)
+from jeeves_journal.codecs.sealing import ENCRYPTED, SIGNED, UNSEALED, Place
+from jeeves_journal.codecs.wrapping import Checksummed, Encrypted, Signed, Wrapping
 from jeeves_journal.errors import DecodeError, IntegrityError
 
 Seal = Literal["sign", "encrypt"]
 
-# The tag of AES-256-GCM is half as long as the field that it stands in.
-_BEHIND_TAG: Final = bytes(CHECKSUM_BYTES - TAG_BYTES)
 _SEALS: Final = {"sign": SIGNED, "encrypt": ENCRYPTED}
 
 
@@ -76,22 +52,21 @@ class Envelope:
             if self._seal == ENCRYPTED:
                 # Now, and not at the first put: the package may not be installed.
                 keys.first.prepare_encryption()
-        self._tails = [
+        tails = [
             Tail(codec_id, key_id, seal=self._seal, compression=compression).pack()
             for compression in (NOT_COMPRESSED, ZSTD)
         ]
-        # Most records that this store opens end so.
-        usual_tail = self._tails[NOT_COMPRESSED]
-        self._usual_end = behind_nonce(usual_tail) if self._seal == ENCRYPTED else usual_tail
+        self._usual_tail = tails[NOT_COMPRESSED]
+        self._wrappings = [_wrapping(self._seal, self._key, tail) for tail in tails]
+        # Most records that this store opens are of this kind.
+        self._usual = self._wrappings[NOT_COMPRESSED]
 
     def wrap(self, place: Place, payload: bytes) -> bytes:
         """Return the record of a payload."""
         deflated = self._zstd.deflated(payload) if self._zstd is not None else None
-        body = payload if deflated is None else deflated
-        tail = self._tails[NOT_COMPRESSED if deflated is None else ZSTD]
-        if self._key is not None and self._seal == ENCRYPTED:
-            return _encrypted(self._key, place, body, tail)
-        return b"".join((body, self._mark(place, body, tail), tail))
+        if deflated is not None:
+            return self._wrappings[ZSTD].wrap(place, deflated)
+        return self._usual.wrap(place, payload)
 
     def moved(self, place: Place, record: bytes, to: Place) -> bytes:
         """Return a sealed record for another place, sealed anew by the first key.
@@ -103,16 +78,14 @@ class Envelope:
             DecodeError: The keyring does not open it, or it is of an unknown format.
         """
         fields = Tail.read(tail_of(record))
-        body = self._opened(place, record, fields.seal)
+        body = self._opened(place, record, fields)
         if self._key is None or fields.seal == UNSEALED:
             raise AssertionError("a record without a seal is bound to no place")
         if fields.version != FORMAT_VERSION:
             raise _unknown_version(fields)
         seal = ENCRYPTED if ENCRYPTED in (fields.seal, self._seal) else SIGNED
         tail = fields._replace(key_id=self._key.in_footer, nonce=b"", seal=seal).pack()
-        if seal == ENCRYPTED:
-            return _encrypted(self._key, to, bytes(body), tail)
-        return b"".join((body, sign(self._key, to, body, tail), tail))
+        return _wrapping(seal, self._key, tail).wrap(to, bytes(body))
 
     def open(self, place: Place, record: bytes) -> bytes | memoryview | None:
         """Return the payload of a record, or ``None`` where it does not end in a footer.
@@ -121,13 +94,13 @@ class Envelope:
             IntegrityError: It is not what was put here.
             DecodeError: It was put with other settings.
         """
-        # First, and without reading the fields, since nearly every record is one of these.
-        if record.endswith(self._usual_end) and len(record) >= FOOTER_BYTES:
-            return self._opened(place, record, self._seal)
+        payload = self._usual.unwrap(place, record)
+        if payload is not None:
+            return payload
         if not has_footer(record):
             return None
         fields = Tail.read(tail_of(record))
-        opened = self._opened(place, record, fields.seal)
+        opened = self._opened(place, record, fields)
         if (refusal := self._refusal(fields)) is not None:
             raise refusal
         return self._inflated(opened, fields)
@@ -135,39 +108,34 @@ class Envelope:
     def is_current(self, footer: bytes) -> bool:
         """Return whether a footer says that its record was wrapped by these settings; its mark is not looked at."""
         fields = Tail.of(footer)
-        mine = Tail.read(self._tails[NOT_COMPRESSED])
+        mine = Tail.read(self._usual_tail)
         return fields is not None and fields._replace(nonce=mine.nonce, compression=mine.compression) == mine
 
-    def _mark(self, place: Place, body: bytes | memoryview, tail: bytes) -> bytes:
-        return checksum(body, tail) if self._key is None else sign(self._key, place, body, tail)
-
-    def _opened(self, place: Place, record: bytes, seal: int) -> bytes | memoryview:
-        end = len(record) - FOOTER_BYTES
-        body, mark, tail = memoryview(record)[:end], record[end : end + CHECKSUM_BYTES], tail_of(record)
-        if self._keys is None and seal in (SIGNED, ENCRYPTED):
+    def _opened(self, place: Place, record: bytes, fields: Tail) -> bytes | memoryview:
+        if self._keys is None and fields.seal in (SIGNED, ENCRYPTED):
             raise DecodeError("the record is sealed", "open the store with keys=")
-        if self._keys is None or seal == UNSEALED:
-            if not self.allows_unsealed:
-                raise unsealed()
-            if checksum(body, tail) != mark:
-                raise _damaged("checksum")
-            if seal != UNSEALED:
-                raise DecodeError("the record is sealed in an unknown way", "upgrade jeeves-journal")
-            return body
-        key_id = key_id_in(tail)
-        key = self._keys.find(key_id)
+        if self._keys is None or fields.seal == UNSEALED:
+            return self._checked(place, record, fields)
+        key = self._keys.find(fields.key_id)
         if key is None:
-            what = f"the record is sealed by key {key_id.rstrip(bytes(1)).decode('ascii', 'replace')!r}"
+            what = f"the record is sealed by key {fields.key_id.rstrip(bytes(1)).decode('ascii', 'replace')!r}"
             raise DecodeError(f"{what}, which the keyring does not have", "add that key behind the others")
-        try:
-            if seal == SIGNED:
-                check_signature(key, place, body, tail, mark)
-                return body
-            if seal == ENCRYPTED and mark.endswith(_BEHIND_TAG):
-                return decrypt(key, place, memoryview(record)[: len(body) + TAG_BYTES], tail)
-        except WrongSealError as error:
-            raise _damaged("seal") from error
-        raise _damaged("seal")
+        if fields.seal not in (SIGNED, ENCRYPTED):
+            raise _damaged("seal")
+        payload = _wrapping(fields.seal, key, tail_of(record)).unwrap(place, record)
+        if payload is None:
+            raise _damaged("seal")
+        return payload
+
+    def _checked(self, place: Place, record: bytes, fields: Tail) -> memoryview:
+        if not self.allows_unsealed:
+            raise unsealed()
+        payload = Checksummed(tail_of(record)).unwrap(place, record)
+        if payload is None:
+            raise _damaged("checksum")
+        if fields.seal != UNSEALED:
+            raise DecodeError("the record is sealed in an unknown way", "upgrade jeeves-journal")
+        return payload
 
     def _refusal(self, fields: Tail) -> DecodeError | None:
         if fields.version != FORMAT_VERSION:
@@ -191,9 +159,10 @@ class Envelope:
             raise IntegrityError("the record's compressed bytes cannot be read", REMEDY_DAMAGED) from error
 
 
-def _encrypted(key: Key, place: Place, body: bytes, tail: bytes) -> bytes:
-    tail = with_nonce(tail, new_nonce())
-    return b"".join((encrypt(key, place, body, tail), _BEHIND_TAG, tail))
+def _wrapping(seal: int, key: Key | None, tail: bytes) -> Wrapping:
+    if key is None:
+        return Checksummed(tail)
+    return Encrypted(key, tail) if seal == ENCRYPTED else Signed(key, tail)
 
 
 def _unknown_version(fields: Tail) -> DecodeError:

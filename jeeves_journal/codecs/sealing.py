@@ -6,7 +6,6 @@ it, so that no two records are bound to the same bytes.
 
 from __future__ import annotations
 
-import hmac
 import os
 import struct
 from decimal import Decimal
@@ -42,57 +41,14 @@ class WrongSealError(Exception):
     """The seal is not that of this record in this place."""
 
 
-def sign(key: Key, place: Place, payload: bytes | memoryview, tail: bytes) -> bytes:
-    """Return the mark of a payload that may be read by anybody: HMAC-SHA256."""
-    return key.for_signing.mark(_bound(place, tail, len(payload)), payload)
-
-
-def check_signature(key: Key, place: Place, payload: bytes | memoryview, tail: bytes, mark: bytes) -> None:
-    """See that a payload is the one that was signed.
+def bound(place: Place, tail: bytes, size: int) -> bytes:
+    """Return what stands before a payload of this size: all that its seal binds it to, each with its length before it.
 
     Raises:
-        WrongSealError: It is not.
+        WrongSealError: Nothing was ever put with such a time.
     """
-    if not hmac.compare_digest(key.for_signing.mark(_bound(place, tail, len(payload)), payload), mark):
-        raise WrongSealError
-
-
-def encrypt(key: Key, place: Place, payload: bytes, tail: bytes) -> bytes:
-    """Return a payload that only the key reads, and behind it the tag of AES-256-GCM. Its nonce stands in the tail."""
-    return key.for_encryption.encrypt(nonce_in(tail), payload, _bound(place, tail, len(payload)))
-
-
-def decrypt(key: Key, place: Place, sealed: bytes | memoryview, tail: bytes) -> bytes:
-    """Return the payload of what ``encrypt`` returned.
-
-    Raises:
-        WrongSealError: It was not encrypted with this key, for this place.
-    """
-    from cryptography.exceptions import InvalidTag
-
-    try:
-        return key.for_encryption.decrypt(nonce_in(tail), sealed, _bound(place, tail, len(sealed) - TAG_BYTES))
-    except InvalidTag as error:
-        raise WrongSealError from error
-
-
-def new_nonce() -> bytes:
-    """Return random bytes that no other value of this key was encrypted with."""
-    return os.urandom(NONCE_BYTES)
-
-
-def seconds(created_at: object) -> float | None:
-    """Return a record's time as the float that it was put with, or None where it cannot be that."""
-    if isinstance(created_at, float):
-        return created_at
-    # What a caller's pool may make of a float: Postgres writes each by the shortest text that names it alone.
-    return float(created_at) if isinstance(created_at, Decimal) and not created_at.is_snan() else None
-
-
-def _bound(place: Place, tail: bytes, size: int) -> bytes:
-    """Return what stands before the payload: all that it is bound to, each with its length before it."""
     kind, session_id, step_name, created_at = place
-    put_at = seconds(created_at)
+    put_at = created_at if type(created_at) is float else seconds(created_at)
     if put_at is None:
         raise WrongSealError
     try:
@@ -108,3 +64,35 @@ def _bound(place: Place, tail: bytes, size: int) -> bytes:
         step,
         _FIXED.pack(_TIME_BYTES, put_at, len(tail), tail, size),
     ))  # fmt: skip
+
+
+def encrypt(key: Key, place: Place, payload: bytes, tail: bytes) -> bytes:
+    """Return a payload that only the key reads, and behind it the tag of AES-256-GCM. Its nonce stands in the tail."""
+    return key.for_encryption.encrypt(nonce_in(tail), payload, bound(place, tail, len(payload)))
+
+
+def decrypt(key: Key, place: Place, sealed: bytes | memoryview, tail: bytes) -> bytes:
+    """Return the payload of what ``encrypt`` returned.
+
+    Raises:
+        WrongSealError: It was not encrypted with this key, for this place.
+    """
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        return key.for_encryption.decrypt(nonce_in(tail), sealed, bound(place, tail, len(sealed) - TAG_BYTES))
+    except InvalidTag as error:
+        raise WrongSealError from error
+
+
+def new_nonce() -> bytes:
+    """Return random bytes that no other value of this key was encrypted with."""
+    return os.urandom(NONCE_BYTES)
+
+
+def seconds(created_at: object) -> float | None:
+    """Return a record's time as the float that it was put with, or None where it cannot be that."""
+    if isinstance(created_at, float):
+        return created_at
+    # What a caller's pool may make of a float: Postgres writes each by the shortest text that names it alone.
+    return float(created_at) if isinstance(created_at, Decimal) and not created_at.is_snan() else None

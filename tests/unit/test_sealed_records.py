@@ -12,7 +12,7 @@ import pytest
 from jeeves_journal import DecodeError, IntegrityError, JSONCodec, Keyring
 from jeeves_journal.codecs import Place, RecordCodec, record_codec
 from jeeves_journal.codecs.footer import CHECKSUM_BYTES, FOOTER_BYTES, Tail, checksum
-from jeeves_journal.codecs.sealing import sign
+from jeeves_journal.codecs.wrapping import Signed
 from jeeves_journal.options import Settings
 from tests.stores.attacks import Attack
 
@@ -157,7 +157,7 @@ def test_a_record_that_says_it_is_small_when_inflated_is_held_to_it(codec: Recor
 def compressed(body: bytes) -> bytes:
     """Return a record that says that its payload is compressed, well sealed: the attacker got hold of the key."""
     tail = Tail("pickle", KEYS.first.in_footer, seal=3, compression=1).pack()
-    return body + sign(KEYS.first, HERE, body, tail) + tail
+    return Signed(KEYS.first, tail).wrap(HERE, body)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def compressed(body: bytes) -> bytes:
 @pytest.mark.parametrize("types", [[], [Decimal, bytes]])
 def test_who_got_hold_of_the_key_runs_nothing_where_the_codec_is_json(payload: bytes, types: list[Any]) -> None:
     tail = Tail("json", KEYS.first.in_footer, seal=3).pack()
-    record = payload + sign(KEYS.first, HERE, payload, tail) + tail
+    record = Signed(KEYS.first, tail).wrap(HERE, payload)
     refused(sealing("sign", codec=JSONCodec(types)), record)
 
 
