@@ -78,7 +78,7 @@ class Records(NamedTuple):
             bounded = session_id, max_bytes, session_id
             found = await driver.fetch(self.one.read_session_if_within, *bounded)
             found = found or await driver.fetch(self.one.read_session_within, *bounded)
-        return [tuple(row) for row in found]
+        return found
 
 
 def _joined(session_ids: Sequence[str], step_names: Sequence[str]) -> tuple[str, str, str]:
