@@ -104,17 +104,20 @@ def read_many(kind: Kind) -> ClauseElement:
     return select(*columns).select_from(table.join(wanted, on))
 
 
-def upsert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> ClauseElement:
-    """Return the upsert of many rows, in which no key may stand twice; Postgres only.
+def insert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> PostgresInsert:
+    """Return the INSERT of many rows; Postgres only.
 
     Their keys are given as to ``read_many``, the rest in two parallel arrays.
     """
-    payload = PAYLOADS[kind]
-    columns = ("session_id", "step_name", payload, "created_at")
+    columns = ("session_id", "step_name", PAYLOADS[kind], "created_at")
     arrays = (bindparam("payloads", type_=ARRAY(LargeBinary)), bindparam("created_ats", type_=ARRAY(TIME_TYPE)))
     rows = func.unnest(*_split_keys(), *arrays).table_valued(*columns).render_derived(name="given")
-    statement = insert(TABLES[kind]).from_select(list(columns), select(*(rows.c[name] for name in columns)))
-    return _over_earlier(statement, payload)
+    return insert(TABLES[kind]).from_select(list(columns), select(*(rows.c[name] for name in columns)))
+
+
+def upsert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> ClauseElement:
+    """Return the upsert of many rows, in which no key may stand twice; see ``insert_many``."""
+    return _over_earlier(insert_many(kind, insert), PAYLOADS[kind])
 
 
 def read_listed(kind: Kind, count: int) -> ClauseElement:

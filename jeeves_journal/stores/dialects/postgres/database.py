@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Final
 
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 from sqlalchemy import ColumnElement, Delete, Insert, collate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,7 +24,7 @@ from jeeves_journal.stores.dialects.postgres.errors import (
 from jeeves_journal.stores.dialects.postgres.examined import examine
 from jeeves_journal.stores.dialects.postgres.looking import SNAPSHOT, estimated_size, have_keys_by_bytes
 from jeeves_journal.stores.dialects.postgres.protocols import Driver, Lender
-from jeeves_journal.stores.dialects.postgres.records import DIALECT, records_in
+from jeeves_journal.stores.dialects.postgres.records import DIALECT, Write, records_in
 from jeeves_journal.stores.dialects.postgres.transactions import change_together, lock_session, was_committed, xid
 from jeeves_journal.stores.dialects.postgres.upgrades import session_lock, transaction_lock
 from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
@@ -47,6 +48,9 @@ _LOCAL_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = {milli
 # Whatever the default is: who has waited for a lock has to see what was committed meanwhile.
 _WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
+# An INSERT that meets a key that is there was in vain, and the server logs an error: few of them should.
+_UPSERTS_AFTER_A_KNOWN_KEY: Final = 100
+
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
 
 
@@ -61,14 +65,29 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         self._was_reached = False
         self._took_writes = False
         self._records = records_in(settings.schema)
+        # The first one is an upsert, which Postgres refuses where a table lacks its primary key.
+        self._upserts_due = dict.fromkeys(KINDS, 1)
 
     async def write(self, rows: Sequence[Row], deadline: float) -> None:
         async with self.connections.lease() as driver:
-            for text, arguments in self._records.upserts(rows):
-                # One for each statement: the second one may have little of the time left.
-                async with self._durable_transaction(driver, deadline):
-                    await driver.execute(text, *arguments)
+            for write in self._records.writes(rows):
+                await self._record(driver, write, deadline)
         self._took_writes = True
+
+    async def _record(self, driver: Driver, write: Write, deadline: float) -> None:
+        """Record rows, at first as if their keys were new, as those of steps most often are."""
+        if write.insert is not None and not self._upserts_due[write.kind]:
+            with suppress(asyncpg.UniqueViolationError):
+                await self._execute(driver, write.insert, write.arguments, deadline)
+                return
+            self._upserts_due[write.kind] = _UPSERTS_AFTER_A_KNOWN_KEY
+        await self._execute(driver, write.upsert, write.arguments, deadline)
+        self._upserts_due[write.kind] = max(self._upserts_due[write.kind] - 1, 0)
+
+    async def _execute(self, driver: Driver, text: str, arguments: Sequence[object], deadline: float) -> None:
+        # A transaction for each statement: the second one may have little of the time left.
+        async with self._durable_transaction(driver, deadline):
+            await driver.execute(text, *arguments)
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         async with self.connections.lease() as driver, self._transaction(driver):
