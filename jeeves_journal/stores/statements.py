@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Table,
+    TableClause,
     Text,
     bindparam,
     column,
@@ -104,20 +105,29 @@ def read_many(kind: Kind) -> ClauseElement:
     return select(*columns).select_from(table.join(wanted, on))
 
 
-def insert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> PostgresInsert:
-    """Return the INSERT of many rows; Postgres only.
+def insert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> ClauseElement:
+    """Return the INSERT of many rows whose keys are new; Postgres only.
 
-    Their keys are given as to ``read_many``, the rest in two parallel arrays.
+    They are given as to ``upsert_many``, and with them the table's name. Where the table has lost its primary key, it
+    inserts nothing.
     """
-    columns = ("session_id", "step_name", PAYLOADS[kind], "created_at")
-    arrays = (bindparam("payloads", type_=ARRAY(LargeBinary)), bindparam("created_ats", type_=ARRAY(TIME_TYPE)))
-    rows = func.unnest(*_split_keys(), *arrays).table_valued(*columns).render_derived(name="given")
-    return insert(TABLES[kind]).from_select(list(columns), select(*(rows.c[name] for name in columns)))
+    return _from_many(kind, insert, _HAS_PRIMARY_KEY)
 
 
 def upsert_many(kind: Kind, insert: Callable[[Any], PostgresInsert]) -> ClauseElement:
-    """Return the upsert of many rows, in which no key may stand twice; see ``insert_many``."""
-    return _over_earlier(insert_many(kind, insert), PAYLOADS[kind])
+    """Return the upsert of many rows, in which no key may stand twice; Postgres only.
+
+    Their keys are given as to ``read_many``, the rest in two parallel arrays.
+    """
+    return _over_earlier(_from_many(kind, insert), PAYLOADS[kind])
+
+
+def _from_many(kind: Kind, insert: Callable[[Any], PostgresInsert], *conditions: ColumnElement[bool]) -> PostgresInsert:
+    columns = ("session_id", "step_name", PAYLOADS[kind], "created_at")
+    arrays = (bindparam("payloads", type_=ARRAY(LargeBinary)), bindparam("created_ats", type_=ARRAY(TIME_TYPE)))
+    rows = func.unnest(*_split_keys(), *arrays).table_valued(*columns).render_derived(name="given")
+    given = select(*(rows.c[name] for name in columns)).where(*conditions)
+    return insert(TABLES[kind]).from_select(list(columns), given)
 
 
 def read_listed(kind: Kind, count: int) -> ClauseElement:
@@ -150,6 +160,14 @@ def listed_parameters(count: int) -> list[str]:
 
 MANY_KEYS: Final = ("session_ids", "separator", "step_names")
 MANY_ROWS: Final = (*MANY_KEYS, "payloads", "created_ats")
+MANY_NEW_ROWS: Final = (*MANY_ROWS, "table_name")
+
+_INDEXES: Final = TableClause("pg_index", column("indrelid"), column("indisprimary"), schema="pg_catalog")
+_HAS_PRIMARY_KEY: Final = (
+    select(_INDEXES.c.indrelid)
+    .where(_INDEXES.c.indrelid == func.to_regclass(bindparam("table_name", type_=Text())), _INDEXES.c.indisprimary)
+    .exists()
+)
 
 
 def _split_keys() -> Iterator[ColumnElement[Sequence[str]]]:

@@ -126,7 +126,7 @@ async def test_the_write_lock_of_a_file_is_held_for_a_moment(tmp_path: Any, size
             middle = await median_transaction(store, held, expected)
     # A busy machine may stand still now and then, and not all the time.
     assert middle < LONGEST, held
-    assert sum(seconds > LONGEST for seconds in held) <= len(held) / 4, held
+    assert sum(seconds > 2 * LONGEST for seconds in held) <= len(held) / 4, held
 
 
 @asynccontextmanager
@@ -166,7 +166,7 @@ async def test_rows_of_postgres_are_locked_for_a_moment(
         assert await store.prune(WEEK) == expected
     assert ages
     assert sorted(ages)[len(ages) // 2] < LONGEST, ages
-    assert sum(seconds > LONGEST for seconds in ages) <= len(ages) / 4, ages
+    assert sum(seconds > 2 * LONGEST for seconds in ages) <= len(ages) / 4, ages
 
 
 async def test_a_process_that_puts_all_the_time_goes_on(rows: Rows) -> None:

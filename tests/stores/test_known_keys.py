@@ -42,7 +42,7 @@ async def put(store: JournalStore, numbers: range, value: object) -> None:
 async def rolled_back(url: str) -> int:
     """How many transactions of a database came to nothing, once all connections to it have ended."""
     async with asyncio.timeout(30):
-        while backends(url):
+        while await asyncio.to_thread(backends, url):
             pass
     return int(execute(url, "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()")[0][0])
 
@@ -85,3 +85,16 @@ async def test_a_table_without_its_primary_key_takes_no_batch(migrated_postgres_
             done = await asyncio.gather(*(put("s", f"{number}", [1]) for number in range(8)), return_exceptions=True)
             assert {type(each) for each in done} == {SchemaError}
     assert not execute(migrated_postgres_url, f"SELECT FROM {table}")
+
+
+async def test_a_table_that_has_lost_its_primary_key_takes_no_batch(migrated_postgres_url: str):
+    async with JournalStore.from_url(migrated_postgres_url) as store:
+        for number in range(3):
+            await put(store, range(8 * number, 8 * number + 8), "old")
+        execute(migrated_postgres_url, "ALTER TABLE journal_steps DROP CONSTRAINT journal_steps_pkey")
+        for _ in range(2):
+            puts = (store.put_step("s", f"{number}", "new") for number in range(8))
+            done = await asyncio.gather(*puts, return_exceptions=True)
+            assert {type(each) for each in done} == {SchemaError}
+        assert await recorded(store, "s", "0") == "old"
+    assert len(execute(migrated_postgres_url, "SELECT FROM journal_steps")) == 24

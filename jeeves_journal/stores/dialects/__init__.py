@@ -12,7 +12,7 @@ from jeeves_journal.stores.dialects.database import Database
 from jeeves_journal.stores.dialects.errors import driver_error
 from jeeves_journal.stores.dialects.postgres.dsn import PostgresURL
 from jeeves_journal.stores.dialects.postgres.protocols import Pool
-from jeeves_journal.stores.dialects.rows import Key, Row, SessionQuery, SessionRow, Size, Stored
+from jeeves_journal.stores.dialects.rows import Key, Row, SessionQuery, SessionRow, Size, Stored, Transaction
 from jeeves_journal.stores.dialects.urls import Target, parse_dsn, parse_url
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "SessionRow",
     "Size",
     "Stored",
+    "Transaction",
     "database_for_dsn",
     "database_for_engine",
     "database_for_path",

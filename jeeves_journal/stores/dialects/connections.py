@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -90,8 +90,9 @@ class BorrowedConnections(EngineConnections[Driver]):
 
 
 async def driver_of(connection: AsyncConnection) -> Any:
-    """Return the driver's own connection."""
-    return (await connection.get_raw_connection()).driver_connection
+    """Return the driver's own connection, also of one that was taken out of its pool."""
+    raw = await connection.get_raw_connection()
+    return connection.dialect.get_driver_connection(cast("Any", raw.dbapi_connection))
 
 
 async def discard(connection: AsyncConnection) -> None:

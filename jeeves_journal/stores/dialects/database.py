@@ -15,7 +15,7 @@ from jeeves_journal.errors import JournalError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.records import Finding, Kind
 from jeeves_journal.stores.dialects.errors import driver_error
-from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
+from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored, Transaction
 
 
 class Database(ABC):
@@ -145,12 +145,16 @@ class Database(ABC):
         """Keep others who ask for the same out until the transaction ends. Puts do not ask."""
 
     @abstractmethod
-    async def transaction_of(self, connection: AsyncConnection) -> int | None:
+    async def transaction_of(self, connection: AsyncConnection) -> Transaction | None:
         """Return what ``was_committed`` knows the transaction by; None where the answer to a commit cannot be lost."""
 
     @abstractmethod
-    async def was_committed(self, connection: AsyncConnection, transaction: int) -> bool:
-        """Return whether an earlier transaction was committed, once it has ended."""
+    async def was_committed(self, connection: AsyncConnection, transaction: Transaction) -> bool:
+        """Return whether an earlier transaction was committed, once it has ended.
+
+        Raises:
+            StoreUnavailableError: The database is another one by now, which cannot know.
+        """
 
     @abstractmethod
     def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:

@@ -29,6 +29,10 @@ SessionRow: TypeAlias = tuple[str, object, float]
 """A step's name, its record's bytes, and when it was recorded."""
 
 
+Transaction: TypeAlias = tuple[int, object]
+"""A transaction's number, and whose numbers it is one of, as far as that is known."""
+
+
 class SchemaState(NamedTuple):
     """What stands in the catalogue."""
 

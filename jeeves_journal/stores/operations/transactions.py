@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.stores.dialects import Database
+from jeeves_journal.stores.dialects import Database, Transaction
 from jeeves_journal.stores.lanes import Lanes
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ async def in_one_transaction(lanes: Lanes, database: Database, work: Callable[[A
     Whoever loses the connection at the commit does not know whether it happened, and asks before doing it again: what
     was deleted would not be found again, and what was recorded since would be deleted too.
     """
-    ended = list[tuple[int, T]]()
+    ended = list[tuple[Transaction, T]]()
 
     async def attempt() -> T:
         async with database.operating() as connection:

@@ -11,7 +11,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 from sqlalchemy import ColumnElement, Delete, Insert, collate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from jeeves_journal.errors import JournalError
+from jeeves_journal.errors import JournalError, StoreUnavailableError
 from jeeves_journal.options import Settings
 from jeeves_journal.records import Finding, Kind
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
@@ -24,10 +24,10 @@ from jeeves_journal.stores.dialects.postgres.errors import (
 from jeeves_journal.stores.dialects.postgres.examined import examine
 from jeeves_journal.stores.dialects.postgres.looking import SNAPSHOT, estimated_size, have_keys_by_bytes
 from jeeves_journal.stores.dialects.postgres.protocols import Driver, Lender
-from jeeves_journal.stores.dialects.postgres.records import DIALECT, Write, records_in
+from jeeves_journal.stores.dialects.postgres.records import Write, qualified, records_in
 from jeeves_journal.stores.dialects.postgres.transactions import change_together, lock_session, was_committed, xid
 from jeeves_journal.stores.dialects.postgres.upgrades import session_lock, transaction_lock
-from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
+from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored, Transaction
 from jeeves_journal.stores.models import VERSION_TABLE
 from jeeves_journal.stores.statements import KINDS, PAYLOADS, TABLE_NAMES, TABLES
 
@@ -50,6 +50,7 @@ _WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 # An INSERT that meets a key that is there was in vain, and the server logs an error: few of them should.
 _UPSERTS_AFTER_A_KNOWN_KEY: Final = 100
+_NOTHING_INSERTED: Final = "INSERT 0 0"
 
 _MAY_READ: Final = "SELECT has_table_privilege($1, 'SELECT')"
 
@@ -65,7 +66,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         self._was_reached = False
         self._took_writes = False
         self._records = records_in(settings.schema)
-        # The first one is an upsert, which Postgres refuses where a table lacks its primary key.
+        # The first one is an upsert, which Postgres refuses where a table has another primary key.
         self._upserts_due = dict.fromkeys(KINDS, 1)
 
     async def write(self, rows: Sequence[Row], deadline: float) -> None:
@@ -78,16 +79,16 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         """Record rows, at first as if their keys were new, as those of steps most often are."""
         if write.insert is not None and not self._upserts_due[write.kind]:
             with suppress(asyncpg.UniqueViolationError):
-                await self._execute(driver, write.insert, write.arguments, deadline)
-                return
+                if await self._execute(driver, write.insert, write.insert_arguments, deadline) != _NOTHING_INSERTED:
+                    return
             self._upserts_due[write.kind] = _UPSERTS_AFTER_A_KNOWN_KEY
         await self._execute(driver, write.upsert, write.arguments, deadline)
         self._upserts_due[write.kind] = max(self._upserts_due[write.kind] - 1, 0)
 
-    async def _execute(self, driver: Driver, text: str, arguments: Sequence[object], deadline: float) -> None:
+    async def _execute(self, driver: Driver, text: str, arguments: Sequence[object], deadline: float) -> str:
         # A transaction for each statement: the second one may have little of the time left.
         async with self._durable_transaction(driver, deadline):
-            await driver.execute(text, *arguments)
+            return await driver.execute(text, *arguments)
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
         async with self.connections.lease() as driver, self._transaction(driver):
@@ -144,11 +145,20 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
     async def lock_session(self, connection: AsyncConnection, session_id: str) -> None:
         await lock_session(connection, session_id)
 
-    async def transaction_of(self, connection: AsyncConnection) -> int:
-        return await xid(connection)
+    async def transaction_of(self, connection: AsyncConnection) -> Transaction:
+        return await xid(connection), await self._timeline_of(connection)
 
-    async def was_committed(self, connection: AsyncConnection, transaction: int) -> bool:
-        return await was_committed(connection, transaction)
+    async def was_committed(self, connection: AsyncConnection, transaction: Transaction) -> bool:
+        number, timeline = transaction
+        # A server that was promoted meanwhile may have given the number to a transaction of its own.
+        if await self._timeline_of(connection) != timeline:
+            what = f"{self.describe()}: another server was promoted before this one told whether the change was made"
+            raise StoreUnavailableError(what, "look at what is there, and make the change again if it was not")
+        return await was_committed(connection, number)
+
+    async def _timeline_of(self, connection: AsyncConnection) -> object:
+        """Return whose numbers transactions on this connection have; None where that is not known."""
+        return None
 
     async def _set_up(self, connection: AsyncConnection) -> None:
         """Leave transactions to us, and name the schema."""
@@ -183,9 +193,7 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         return explain(error, self.describe())
 
     def _qualified(self, table: str) -> str:
-        schema = self.settings.schema
-        quote = DIALECT.identifier_preparer.quote_identifier
-        return quote(table) if schema is None else f"{quote(schema)}.{quote(table)}"
+        return qualified(table, self.settings.schema)
 
     def _write_settings(self, seconds: float, *, is_local: bool) -> str:
         """Return the script that makes writes durable and bounded, for a transaction or for a whole connection."""

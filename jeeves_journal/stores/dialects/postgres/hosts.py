@@ -67,6 +67,10 @@ class Hosts:
                 return driver
         raise absent or unsuited or AssertionError("a URL has at least one host")
 
+    def timeline_of(self, driver: Driver) -> object:
+        """Return which timeline a connection's server is on, to be compared; None where it does not tell."""
+        return None if self._timelines is None else self._timelines.of(driver)
+
     async def _admit(self, driver: Driver, deadline: float) -> None:
         if self._timelines is None:
             return

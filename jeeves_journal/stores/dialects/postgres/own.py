@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from jeeves_journal.errors import ConfigurationError
 from jeeves_journal.options import Settings
-from jeeves_journal.stores.dialects.connections import Connections
+from jeeves_journal.stores.dialects.connections import Connections, driver_of
 from jeeves_journal.stores.dialects.kept_connections import KeptConnections
 from jeeves_journal.stores.dialects.postgres.database import PostgresDatabase
 from jeeves_journal.stores.dialects.postgres.driver import seconds_until, terminated
@@ -108,6 +108,9 @@ class OwnPostgres(PostgresDatabase):
         if isinstance(driver, _Connection) and driver.backend is not None:
             self._left_behind.add(driver.backend)
         return True
+
+    async def _timeline_of(self, connection: AsyncConnection) -> object:
+        return self._hosts.timeline_of(await driver_of(connection))
 
     @asynccontextmanager
     async def migrating(self) -> AsyncGenerator[AsyncConnection]:

@@ -20,7 +20,9 @@ from jeeves_journal.stores.dialects.rows import Key, Row, SessionRow, Stored
 from jeeves_journal.stores.statements import (
     KINDS,
     MANY_KEYS,
+    MANY_NEW_ROWS,
     MANY_ROWS,
+    TABLE_NAMES,
     Statements,
     compile_text,
     insert_many,
@@ -37,13 +39,14 @@ _END: Final = "\x02"
 
 
 class Write(NamedTuple):
-    """A statement that records rows of one kind."""
+    """How rows of one kind are recorded."""
 
     kind: Kind
     upsert: str
-    insert: str | None
-    """The same for rows whose keys are all new, where that is worth another statement."""
     arguments: Sequence[object]
+    insert: str | None = None
+    """Does it where all keys are new; None where that would save nothing."""
+    insert_arguments: Sequence[object] = ()
 
 
 class Records(NamedTuple):
@@ -53,21 +56,24 @@ class Records(NamedTuple):
     many_read: Mapping[Kind, str]
     many_upserted: Mapping[Kind, str]
     many_inserted: Mapping[Kind, str]
+    table_names: Mapping[Kind, str]
 
     def writes(self, rows: Sequence[Row]) -> Iterator[Write]:
         """Return the statements that record rows."""
         if len(rows) == 1:
             kind, *arguments = rows[0]
-            yield Write(kind, self.one.upsert[kind], None, arguments)
+            yield Write(kind, self.one.upsert[kind], arguments)
             return
         for kind in KINDS:
             # The last one of a key counts, and no statement may touch a row twice.
             latest = {row[1:3]: row for row in rows if row[0] == kind}
             if latest:
-                # Sorted, since two processes that upsert the same keys in different orders deadlock.
+                # Sorted, since two processes that record the same keys in different orders deadlock.
                 _, session_ids, step_names, *others = zip(*[latest[key] for key in sorted(latest)], strict=True)
-                together = (*_joined(session_ids, step_names), *others)
-                yield Write(kind, self.many_upserted[kind], self.many_inserted[kind], together)
+                given = (*_joined(session_ids, step_names), *others)
+                yield Write(
+                    kind, self.many_upserted[kind], given, self.many_inserted[kind], (*given, self.table_names[kind])
+                )
 
     async def read(self, driver: Driver, keys: Sequence[Key]) -> list[Stored | None]:
         """Return what is recorded under each key."""
@@ -118,5 +124,12 @@ def records_in(schema: str | None) -> Records:
         Statements.compiled_for(DIALECT, postgresql.insert, schema),
         {kind: compile_text(read_many(kind), DIALECT, schema, *MANY_KEYS) for kind in KINDS},
         {kind: compile_text(upsert_many(kind, postgresql.insert), DIALECT, schema, *MANY_ROWS) for kind in KINDS},
-        {kind: compile_text(insert_many(kind, postgresql.insert), DIALECT, schema, *MANY_ROWS) for kind in KINDS},
+        {kind: compile_text(insert_many(kind, postgresql.insert), DIALECT, schema, *MANY_NEW_ROWS) for kind in KINDS},
+        {kind: qualified(TABLE_NAMES[kind], schema) for kind in KINDS},
     )
+
+
+def qualified(table: str, schema: str | None) -> str:
+    """Return a table's name as SQL has it."""
+    quote = DIALECT.identifier_preparer.quote_identifier
+    return quote(table) if schema is None else f"{quote(schema)}.{quote(table)}"

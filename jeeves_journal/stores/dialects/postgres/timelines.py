@@ -8,7 +8,7 @@ since. A promotion begins a timeline with a higher number
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] (it ships none)
@@ -23,11 +23,13 @@ _TIMELINE: Final = (
     "FROM pg_control_system() WHERE NOT pg_is_in_recovery()"
 )
 
-# Servers that only speak Postgres's language, and those whose administrator keeps these functions to himself.
-_DOES_NOT_TELL: Final = (
+# Servers that only speak Postgres's language, those whose administrator keeps these functions to himself, and Aurora if
+# its log is not decoded (https://github.com/DataDog/integrations-core/issues/20356).
+_NEVER_TELLS: Final = (
     asyncpg.UndefinedFunctionError,
     asyncpg.FeatureNotSupportedError,
     asyncpg.InsufficientPrivilegeError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
 )
 
 
@@ -39,6 +41,7 @@ class Timelines:
         # By system identifier: a cluster that is set up anew, as for an upgrade of Postgres, begins at 1 again.
         self._newest: dict[int, int] = {}
         self._connections: WeakKeyDictionary[Driver, tuple[int, int]] = WeakKeyDictionary()
+        self._may_tell = True
 
     async def admit(self, driver: Driver) -> None:
         """Ask a new connection for its timeline. If it is the newest yet, end the connections to older ones.
@@ -46,12 +49,16 @@ class Timelines:
         Raises:
             SupersededError: A newer one was seen before.
         """
-        row = None
-        with suppress(*_DOES_NOT_TELL):
-            row = await driver.fetchrow(_TIMELINE)
-        if row is None:
+        row: tuple[Any, ...] | None = None
+        if self._may_tell:
+            try:
+                row = await driver.fetchrow(_TIMELINE)
+            except _NEVER_TELLS:
+                # Asked no more, since its log has an error of each time.
+                self._may_tell = False
+        system, timeline = row or (None, None)
+        if system is None or timeline is None:
             return
-        system, timeline = row
         newest = self._newest.get(system, timeline)
         if timeline < newest:
             raise SupersededError
@@ -60,9 +67,13 @@ class Timelines:
             self._end_older(system, timeline)
         self._connections[driver] = (system, timeline)
 
+    def of(self, driver: Driver) -> tuple[int, int] | None:
+        """Return the system identifier and the timeline of a connection's server; None where it did not tell."""
+        return self._connections.get(driver)
+
     def _end_older(self, system: int, timeline: int) -> None:
         for driver, (its_system, its_timeline) in list(self._connections.items()):
             if its_system == system and its_timeline < timeline:
-                # Also one in use: what is asked of it is asked again, of the newer server.
+                # Also one in use: what was asked of it is asked again, of the newer server.
                 with suppress(RuntimeError):
                     driver.terminate()

@@ -22,7 +22,7 @@ from jeeves_journal.errors import JournalError, StoreClosedError, StoreUnavailab
 from jeeves_journal.records import Finding, Kind
 from jeeves_journal.stores.dialects.connected import ConnectedDatabase
 from jeeves_journal.stores.dialects.errors import driver_error
-from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored
+from jeeves_journal.stores.dialects.rows import Key, Row, SchemaState, SessionRow, Size, Stored, Transaction
 from jeeves_journal.stores.dialects.sqlite.cancelled import left_open
 from jeeves_journal.stores.dialects.sqlite.errors import SharedTransactionError, explain, is_busy
 from jeeves_journal.stores.dialects.sqlite.estimates import estimated_size
@@ -101,7 +101,7 @@ class SqliteDatabase(ConnectedDatabase[aiosqlite.Connection]):
     async def transaction_of(self, connection: AsyncConnection) -> None:
         return None
 
-    async def was_committed(self, connection: AsyncConnection, transaction: int) -> bool:
+    async def was_committed(self, connection: AsyncConnection, transaction: Transaction) -> bool:
         raise AssertionError("a commit to a file has no answer that could be lost")
 
     @asynccontextmanager
