@@ -56,7 +56,9 @@ def _wait_for_a_line_or_a_signal() -> None:
             # A process that has over a thousand files open has to do without.
             with suppress(ValueError):
                 while sys.stdin not in select.select([sys.stdin, noted], [], [])[0]:
-                    # The signal was one that raises nothing, such as of a window that was resized.
-                    noted.recv(1)
+                    # Others raise nothing, such as that of a window that was resized. And what Ctrl-C raises, Python
+                    # drops where it happens to be collecting garbage.
+                    if noted.recv(1)[0] == signal.SIGINT:
+                        raise KeyboardInterrupt
         finally:
             signal.set_wakeup_fd(before)

@@ -107,7 +107,10 @@ class Terminal:
         """Wait for the end; return the exit code."""
         while self._read():
             pass
-        return self.process.wait(timeout=60)
+        try:
+            return self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end: {self.text}") from None
 
     def _read(self) -> bool:
         if not select.select([self._screen], [], [], 60)[0]:

@@ -149,6 +149,19 @@ def test_ctrl_c_in_the_moment_before_the_answer_is_read_is_not_lost(journal_file
     assert len(step_names(journal_file, "run-1")) == 4
 
 
+# As where it is raised while Python collects garbage.
+WHAT_CTRL_C_RAISES_IS_DROPPED = "signal.signal(signal.SIGINT, lambda *_: None); "
+
+
+def test_ctrl_c_ends_the_question_also_where_python_drops_what_it_raises(journal_file: str) -> None:
+    code = WHAT_CTRL_C_RAISES_IS_DROPPED + RUN_MAIN
+    with on_terminal("delete", "run-1", "--url", journal_file, code=code) as terminal:
+        terminal.wait_for("[y/N] ")
+        terminal.interrupt()
+        assert terminal.end() == 130
+    assert len(step_names(journal_file, "run-1")) == 4
+
+
 @pytest.mark.parametrize("arguments", [*DESTRUCTIVE, ("fork", "run-1", "new")])
 def test_where_there_is_no_journal_none_is_made(arguments: tuple[str, ...], tmp_path: Path) -> None:
     assert "nothing was created" in fail(*arguments, "--url", f"sqlite:///{tmp_path}/journal.db")

@@ -21,11 +21,9 @@ from tests.faults.load import READERS, WRITERS, under_load
 from tests.servers.addresses import moving_address
 from tests.servers.crashes import children_of, fallen_silent, kill_postmaster, postmaster_of
 from tests.servers.postgres import PostgresServer, execute
-from tests.servers.replicas import demote, primary_and_replica, url_of
+from tests.servers.replicas import COMMITS_THAT_WAIT, demote, primary_and_replica, url_of
 
 pytestmark = pytest.mark.anyio
-
-COMMITS_THAT_WAIT = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 @asynccontextmanager

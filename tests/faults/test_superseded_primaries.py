@@ -13,15 +13,14 @@ from jeeves_journal.testing.calls import recorded
 from tests.servers.addresses import moving_address
 from tests.servers.crashes import fallen_silent, kill_postmaster
 from tests.servers.postgres import PostgresServer, execute
-from tests.servers.replicas import primary_and_replica, url_of
+from tests.servers.replicas import COMMITS_THAT_WAIT, primary_and_replica, url_of
 from tests.stores.servers import database_of
 
 pytestmark = pytest.mark.anyio
 
 END_ALL_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
 END_IDLE_ONES = f"{END_ALL_OTHERS} AND state = 'idle'"
-WHO_WAITS_FOR_THE_REPLICA = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-WHO_WAITS_FOR_LOCKS = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+CALLS_THAT_WAIT_FOR_LOCKS = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
 def store_at(url: str, *, timeout: float) -> OperableJournalStore:
@@ -65,7 +64,7 @@ async def test_connections_to_the_old_server_end_when_the_promoted_one_is_met():
             async with locking.transaction():
                 await locking.execute("LOCK TABLE journal_streams IN ACCESS EXCLUSIVE MODE")
                 reading = asyncio.create_task(store.get_stream("s", "chunks"))
-                await seen(primary, WHO_WAITS_FOR_LOCKS)
+                await seen(primary, CALLS_THAT_WAIT_FOR_LOCKS)
                 await asyncio.to_thread(replica.promote)
                 move_to(replica)
                 await asyncio.to_thread(execute, primary.url(), END_IDLE_ONES)
@@ -83,7 +82,7 @@ async def test_a_deletion_is_not_taken_for_done_by_what_the_promoted_server_has_
             await store.put_step("s", "n", 1)
             await asyncio.to_thread(replica.promote)
             deleting = asyncio.create_task(store.delete_session("run"))
-            await seen(primary, WHO_WAITS_FOR_THE_REPLICA)
+            await seen(primary, COMMITS_THAT_WAIT)
             async with JournalStore.from_url(replica.url()) as elsewhere:
                 for number in range(5):
                     await elsewhere.put_step("elsewhere", f"{number}", number)

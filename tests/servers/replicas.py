@@ -12,6 +12,8 @@ from tests.servers.postgres import PostgresServer, environment, execute
 
 NAME: Final = "replica"
 
+COMMITS_THAT_WAIT: Final = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
 
 class Standby(PostgresServer):
     """A standby that follows a primary from its first start on, until it is promoted."""
