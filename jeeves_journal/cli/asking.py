@@ -6,7 +6,8 @@ import select
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 
 from jeeves_journal.cli.exits import NotConfirmed
 from jeeves_journal.cli.text import in_one_line
@@ -24,9 +25,10 @@ def confirm(question: str, *, yes: bool) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise NotConfirmed(f"{question} There is no terminal to ask on, and nothing was done: say it with --yes")
     try:
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
-        _wait_for_a_line_or_a_signal()
+        with _signals_noted() as noted:
+            sys.stderr.write(f"{question} [y/N] ")
+            sys.stderr.flush()
+            _wait_for_a_line_or_a_signal(noted)
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         # Behind the question stands ^C.
@@ -39,26 +41,32 @@ def confirm(question: str, *, yes: bool) -> None:
         raise NotConfirmed("nothing was done")
 
 
-def _wait_for_a_line_or_a_signal() -> None:
-    """Wait until the terminal has a line, or raise what a signal that came raises.
-
-    A read would not end for a signal that comes in the moment before it begins: Python only notes it, and Ctrl-C would
-    wait for the next key. What Python notes it also writes to a socket, if it is given one.
-    """
-    if sys.platform == "win32":
-        # There, a terminal cannot be waited for so.
-        return
+@contextmanager
+def _signals_noted() -> Generator[socket.socket]:
+    """Have Python write each signal that comes to a socket; yield the other end of it."""
     noted, note = socket.socketpair()
     with noted, note:
         note.settimeout(0)
         before = signal.set_wakeup_fd(note.fileno(), warn_on_full_buffer=False)
         try:
-            # A process that has over a thousand files open has to do without.
-            with suppress(ValueError):
-                while sys.stdin not in select.select([sys.stdin, noted], [], [])[0]:
-                    # Others raise nothing, such as that of a window that was resized. And what Ctrl-C raises, Python
-                    # drops where it happens to be collecting garbage.
-                    if noted.recv(1)[0] == signal.SIGINT:
-                        raise KeyboardInterrupt
+            yield noted
         finally:
             signal.set_wakeup_fd(before)
+
+
+def _wait_for_a_line_or_a_signal(noted: socket.socket) -> None:
+    """Wait until the terminal has a line, or raise what a signal that came raises.
+
+    A read would not end for a signal that comes in the moment before it begins: Python only notes it, and Ctrl-C would
+    wait for the next key.
+    """
+    if sys.platform == "win32":
+        # There, a terminal cannot be waited for so.
+        return
+    # A process that has over a thousand files open has to do without.
+    with suppress(ValueError):
+        while sys.stdin not in select.select([sys.stdin, noted], [], [])[0]:
+            # Others raise nothing, such as that of a window that was resized. And what Ctrl-C raises, Python drops
+            # where it happens to be collecting garbage.
+            if noted.recv(1)[0] == signal.SIGINT:
+                raise KeyboardInterrupt

@@ -162,6 +162,21 @@ def test_ctrl_c_ends_the_question_also_where_python_drops_what_it_raises(journal
     assert len(step_names(journal_file, "run-1")) == 4
 
 
+# Whoever reads the question may be faster than whoever asks it.
+CTRL_C_COMES_AS_THE_QUESTION_APPEARS = """
+import sys
+show = sys.stderr.flush
+sys.stderr.flush = lambda: (show(), signal.raise_signal(signal.SIGINT))
+"""
+
+
+def test_ctrl_c_as_soon_as_the_question_appears_is_not_lost(journal_file: str) -> None:
+    code = WHAT_CTRL_C_RAISES_IS_DROPPED + CTRL_C_COMES_AS_THE_QUESTION_APPEARS + RUN_MAIN
+    with on_terminal("delete", "run-1", "--url", journal_file, code=code) as terminal:
+        assert terminal.end() == 130
+    assert len(step_names(journal_file, "run-1")) == 4
+
+
 @pytest.mark.parametrize("arguments", [*DESTRUCTIVE, ("fork", "run-1", "new")])
 def test_where_there_is_no_journal_none_is_made(arguments: tuple[str, ...], tmp_path: Path) -> None:
     assert "nothing was created" in fail(*arguments, "--url", f"sqlite:///{tmp_path}/journal.db")
