@@ -190,28 +190,36 @@ class Lanes:
         """Do work on the open database, again if a passing fault ends it, until the deadline or within the timeout."""
         if deadline is None:
             deadline = self._deadline()
-
-        async def once() -> T:
-            if not self._database.is_ready:
-                await self.open()
-            with self._time_limits.until(deadline):
-                return await work()
-
-        return await self._persist(once, deadline)
+        pause = _FIRST_PAUSE
+        # As in _persist, and not by it: every call comes by here.
+        while True:
+            try:
+                if not self._database.is_ready:
+                    await self.open()
+                with self._time_limits.until(deadline):
+                    return await work()
+            except Exception as error:
+                if not self._passes(error, deadline - pause):
+                    raise
+            pause = await _paused(pause)
 
     async def _persist(self, work: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """Do work as ``attempt`` does, whatever the state of the database."""
         pause = _FIRST_PAUSE
         while True:
             try:
                 return await work()
             except Exception as error:
-                if self.loop.time() + pause > deadline or not self._database.is_passing(driver_error(error)):
+                if not self._passes(error, deadline - pause):
                     raise
-                # By its type: what a driver says may quote a value.
-                what = type(driver_error(error)).__name__
-                _LOGGER.info("%s: trying again after %s", self._database.describe(), what)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = await _paused(pause)
+
+    def _passes(self, error: Exception, latest: float) -> bool:
+        if self.loop.time() > latest or not self._database.is_passing(driver_error(error)):
+            return False
+        # By its type: what a driver says may quote a value.
+        _LOGGER.info("%s: trying again after %s", self._database.describe(), type(driver_error(error)).__name__)
+        return True
 
     async def _write(self, rows: Sequence[Row]) -> Sequence[Exception | None]:
         # One deadline for all tries: by then every caller has been told something, and others wait for this way.
@@ -220,14 +228,14 @@ class Lanes:
     async def _write_until(self, deadline: float, rows: Sequence[Row]) -> Sequence[None]:
         if self.loop.time() >= deadline:
             raise TimeoutError
-        await self.attempt(lambda: self._database.write(rows, deadline), deadline)
+        await self.attempt(partial(self._database.write, rows, deadline), deadline)
         return [None] * len(rows)
 
     async def _read(self, keys: Sequence[Key]) -> Sequence[Stored | Exception | None]:
-        return await isolated(keys, partial(self._read_until, self._deadline()), self._is_shared)
-
-    async def _read_until(self, deadline: float, keys: Sequence[Key]) -> Sequence[Stored | None]:
-        return await self.attempt(lambda: self._database.read(keys), deadline)
+        deadline = self._deadline()
+        return await isolated(
+            keys, lambda some: self.attempt(partial(self._database.read, some), deadline), self._is_shared
+        )
 
     def _is_shared(self, error: Exception) -> bool:
         return isinstance(self._database.translate(error), _SHARED_ERRORS)
@@ -250,6 +258,12 @@ _SHARED_ERRORS: Final[tuple[type[JournalError], ...]] = (StoreUnavailableError, 
 def _bytes_of(row: Row) -> int:
     _, _, _, data, _ = row
     return len(data)
+
+
+async def _paused(pause: float) -> float:
+    """Wait about so long; return how long to wait the next time."""
+    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+    return min(2 * pause, _LONGEST_PAUSE)
 
 
 def _abandon_after(loop: asyncio.AbstractEventLoop, database: Database) -> None:

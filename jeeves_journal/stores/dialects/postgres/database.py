@@ -86,22 +86,24 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         self._upserts_due[write.kind] = max(self._upserts_due[write.kind] - 1, 0)
 
     async def _execute(self, driver: Driver, text: str, arguments: Sequence[object], deadline: float) -> str:
+        if self._is_bounded(deadline):
+            return await driver.execute(text, *arguments)
         # A transaction for each statement: the second one may have little of the time left.
-        async with self._durable_transaction(driver, deadline):
+        async with self._transaction_of_ours(driver, deadline):
             return await driver.execute(text, *arguments)
 
     async def read(self, keys: Sequence[Key]) -> list[Stored | None]:
-        async with self.connections.lease() as driver, self._transaction(driver):
+        async with self._reading() as driver:
             return await self._records.read(driver, keys)
 
     async def read_session(self, session_id: str, max_bytes: int | None) -> list[SessionRow]:
-        async with self.connections.lease() as driver, self._transaction(driver):
+        async with self._reading() as driver:
             return await self._records.read_session(driver, session_id, max_bytes)
 
     async def schema_state(self) -> SchemaState:
         look = "SELECT to_regclass($1)::text"
         version_table = self._qualified(VERSION_TABLE)
-        async with self.connections.lease() as driver, self._transaction(driver):
+        async with self._reading() as driver:
             self._was_reached = True
             # The revision first: an upgrade that commits in between must not look like a revision without tables.
             revision = None
@@ -201,9 +203,9 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
         settings, scope = (_LOCAL_SETTINGS, "LOCAL") if is_local else (_SETTINGS, "SESSION")
         return settings.format(scope=scope, milliseconds=milliseconds, is_local=is_local)
 
-    def _durable_transaction(self, driver: Driver, deadline: float) -> AbstractAsyncContextManager[object]:
-        """Surround a write so that it ends in time and its commit is synced."""
-        return self._transaction_of_ours(driver, deadline)
+    def _is_bounded(self, deadline: float) -> bool:
+        """Return whether a write that begins now ends in time, and its commit is synced, by itself."""
+        return False
 
     @asynccontextmanager
     async def _transaction_of_ours(self, driver: Driver, deadline: float) -> AsyncGenerator[None]:
@@ -212,6 +214,12 @@ class PostgresDatabase(ConnectedDatabase[Driver]):
             await driver.execute(self._write_settings(seconds_until(deadline), is_local=True))
             yield
 
-    def _transaction(self, driver: Driver) -> AbstractAsyncContextManager[object]:
-        """Surround a read: PgBouncer may hand every statement outside a transaction to another server connection."""
-        return transaction_on(driver) if self.settings.pgbouncer else nullcontext()
+    def _reading(self) -> AbstractAsyncContextManager[Driver]:
+        """Lend a connection to read on."""
+        return self._reading_at_once() if self.settings.pgbouncer else self.connections.lease()
+
+    @asynccontextmanager
+    async def _reading_at_once(self) -> AsyncGenerator[Driver]:
+        """Surround reads by a transaction: PgBouncer may hand each statement outside of one to another connection."""
+        async with self.connections.lease() as driver, transaction_on(driver):
+            yield driver

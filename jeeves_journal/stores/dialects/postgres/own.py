@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final, cast
 
@@ -201,13 +201,11 @@ class OwnPostgres(PostgresDatabase):
             open_socket.close()
             transport._sock = None
 
-    def _durable_transaction(self, driver: Driver, deadline: float) -> AbstractAsyncContextManager[object]:
+    def _is_bounded(self, deadline: float) -> bool:
         # What the connection carries bounds a statement that starts in time. One that comes late, after a retry or a
         # wait, would still be at work on the server when the next put has been acknowledged.
         starts_in_time = seconds_until(deadline) > self.settings.timeout * _PUNCTUAL_SHARE
-        if starts_in_time and not self.settings.pgbouncer:
-            return nullcontext()
-        return super()._durable_transaction(driver, deadline)
+        return starts_in_time and not self.settings.pgbouncer
 
 
 async def _end(driver: Driver) -> None:

@@ -77,18 +77,24 @@ class Records(NamedTuple):
 
     async def read(self, driver: Driver, keys: Sequence[Key]) -> list[Stored | None]:
         """Return what is recorded under each key."""
+        if len(keys) == 1:
+            return [await self._read_one(driver, keys[0])]
         records: list[Stored | None] = [None] * len(keys)
         for kind in KINDS:
             places = [place for place, key in enumerate(keys) if key[0] == kind]
             if len(places) == 1:
-                found = await driver.fetchrow(self.one.read[kind], *keys[places[0]][1:])
-                records[places[0]] = None if found is None else tuple(found)
+                records[places[0]] = await self._read_one(driver, keys[places[0]])
             elif places:
                 _, session_ids, step_names = zip(*[keys[place] for place in places], strict=True)
                 rows = await driver.fetch(self.many_read[kind], *_joined(session_ids, step_names))
                 for position, data, created_at in rows:
                     records[places[position - 1]] = data, created_at
         return records
+
+    async def _read_one(self, driver: Driver, key: Key) -> Stored | None:
+        kind, *names = key
+        found = await driver.fetchrow(self.one.read[kind], *names)
+        return None if found is None else tuple(found)
 
     async def read_session(self, driver: Driver, session_id: str, max_bytes: int | None) -> list[SessionRow]:
         """Return a session's steps; see ``Database.read_session``."""
