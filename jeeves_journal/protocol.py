@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
-from jeeves_journal.records import JournalEntry
+from jeeves_journal.records import JournalEntry, StepsAhead
 from jeeves_journal.tracebacks import without_locals
 
 if TYPE_CHECKING:
@@ -129,14 +128,11 @@ class ManagedJournalStore(JournalStore, Protocol):
 class ReadAheadStore(Protocol):
     """A store that lends a session's records undecoded, so that a replay pays one query and decodes what it uses."""
 
-    async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
-        """Return a decoder for each of a session's first steps.
+    async def read_ahead(self, session_id: str, max_bytes: int) -> StepsAhead[Any]:
+        """Return a session's first steps, in recorded order.
 
         Args:
             session_id: Whose steps.
             max_bytes: Encoded size in bytes at which to stop; steps recorded later are left out.
-
-        Returns:
-            For each step name a function that returns the recorded value, or raises what ``get_step`` would.
         """
         ...

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from jeeves_journal.errors import CodecError
 
 Kind: TypeAlias = Literal["step", "stream"]
 """What a record is of."""
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,26 @@ class JournalEntry:
 
     value: Any
     created_at: float
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class StepsAhead(Generic[Row]):
+    """A session's recorded steps, undecoded.
+
+    Its repr shows none of them: it would stand in tracebacks.
+
+    Attributes:
+        rows: By step name, what ``decode`` takes. Whoever asked for them may change this dict.
+        decode: Returns the value that is recorded in a row, or raises what ``get_step`` would.
+    """
+
+    rows: dict[str, Row]
+    decode: Callable[[Row], Any]
+
+    def take(self, step_name: str) -> Any:
+        """Return a step's value, and let go of its row."""
+        # In no variable, which a traceback would show.
+        return self.decode(self.rows.pop(step_name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,9 +124,8 @@ class JournaledRuntime:
         session = self._sessions.current()
         if session is None:
             return await fn(*args, **kwargs)
-        decode = session.ahead.pop(name, None)
-        if decode is not None:
-            return decode()
+        if name in session.ahead.rows:
+            return session.ahead.take(name)
         return await self._ask_or_run(session, name, partial(fn, *args, **kwargs))
 
     def stream_step(

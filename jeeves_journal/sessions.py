@@ -14,10 +14,10 @@ from anyio import Event
 
 from jeeves_journal.flights import Flights
 from jeeves_journal.protocol import JournalStore, ManagedJournalStore, ReadAheadStore
-from jeeves_journal.records import JournalEntry
+from jeeves_journal.records import JournalEntry, StepsAhead
 
-ReadAhead: TypeAlias = Callable[[str], Awaitable[dict[str, Callable[[], Any]]]]
-"""From a session's id to a decoder for each of its recorded steps."""
+ReadAhead: TypeAlias = Callable[[str], Awaitable[StepsAhead[Any]]]
+"""From a session's id to its recorded steps."""
 
 
 class JournaledSession:
@@ -72,9 +72,9 @@ class OpenSession:
         self.flights = Flights()
         # Results whose record is on its way, or whose caller was cancelled on that way.
         self.unrecorded: dict[str, Any] = {}
-        # Decoders of recorded steps that nobody asked for yet. Never of one that went to the store since they were
-        # read, so that they cannot hide what this runtime recorded later.
-        self.ahead: dict[str, Callable[[], Any]] = {}
+        # Recorded steps that nobody asked for yet. Never one that went to the store since they were read, so that they
+        # cannot hide what this runtime recorded later.
+        self.ahead = _nothing_ahead()
         self.looked_ahead = False
         self._overtaken: set[str] | None = None
 
@@ -106,13 +106,13 @@ class OpenSession:
         finally:
             self._overtaken = None
         if self.visits:
-            self.ahead = dict(ahead)
             for step in overtaken:
-                self.ahead.pop(step, None)
+                ahead.rows.pop(step, None)
+            self.ahead = ahead
 
     def end(self) -> None:
         """Let go of what was read ahead: tasks that outlive the session keep this object through their context."""
-        self.ahead = {}
+        self.ahead = _nothing_ahead()
 
 
 class _Visit:
@@ -194,8 +194,12 @@ def reader_ahead(store: JournalStore, max_bytes: int) -> ReadAhead | None:
     return None
 
 
-async def _read_entries(store: ManagedJournalStore, session_id: str) -> dict[str, Callable[[], Any]]:
-    return {name: partial(_value, entry) for name, entry in (await store.get_steps(session_id)).items()}
+async def _read_entries(store: ManagedJournalStore, session_id: str) -> StepsAhead[JournalEntry]:
+    return StepsAhead(dict(await store.get_steps(session_id)), _value)
+
+
+def _nothing_ahead() -> StepsAhead[JournalEntry]:
+    return StepsAhead({}, _value)
 
 
 def _value(entry: JournalEntry) -> Any:

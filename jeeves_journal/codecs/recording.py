@@ -101,9 +101,21 @@ class RecordCodec:
         except JournalError as error:
             raise error.about(*place[1:3]) from error.__cause__
 
-    def decoder(self, place: Place, data: object) -> Callable[[], Any]:
-        """Return a function that decodes a record later; see ``decode``."""
-        return _Decoder(self, place, data)
+    def row_decoder(self, session_id: str) -> Callable[[tuple[str, object, float]], Any]:
+        """Return a function that decodes a row of a session's steps: a name, a record, a time. See ``decode``."""
+        decode = self.decode
+
+        def decode_row(row: tuple[str, object, float]) -> Any:
+            handled = sys.exception()
+            try:
+                return decode(("step", session_id, row[0], row[2]), row[1])
+            except BaseException as error:
+                forget_locals(error, handled)
+                # This frame is not over yet.
+                del row, handled
+                raise
+
+        return decode_row
 
     def decode_entry(self, place: Place, data: object) -> JournalEntry:
         """Return a step's entry; see ``decode``."""
@@ -179,25 +191,6 @@ class RecordCodec:
             raise IntegrityError("the record's footer is missing", REMEDY_DAMAGED, *place[1:3])
         if not self.envelope.allows_unsealed:
             raise unsealed().about(*place[1:3])
-
-
-class _Decoder:
-    """A record that is decoded when it is called. A class, since the repr of a partial shows what it holds."""
-
-    __slots__ = ("_codec", "_data", "_place")
-
-    def __init__(self, codec: RecordCodec, place: Place, data: object) -> None:
-        self._codec = codec
-        self._place = place
-        self._data = data
-
-    def __call__(self) -> Any:
-        handled = sys.exception()
-        try:
-            return self._codec.decode(self._place, self._data)
-        except BaseException as error:
-            forget_locals(error, handled)
-            raise
 
 
 def _cut(place: Place) -> IntegrityError:

@@ -11,7 +11,7 @@ from jeeves_journal.codecs import CodecOrName, Resealer, record_codec
 from jeeves_journal.codecs.footer import FOOTER_BYTES
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.options import StoreOptions, read_settings
-from jeeves_journal.records import JournalEntry, Resealed, StoredRecord
+from jeeves_journal.records import JournalEntry, Resealed, StepsAhead, StoredRecord
 from jeeves_journal.stores.clock import timestamp
 from jeeves_journal.stores.memory_operations import OperatedMemoryStore
 from jeeves_journal.stores.memory_records import MemoryRecords, place_of
@@ -70,15 +70,16 @@ class InMemoryJournalStore(OperatedMemoryStore, OperableJournalStore):
         return {step.step_name: self._codec.decode_entry(place_of(step), step.data) for step in steps}
 
     @without_locals
-    async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
+    async def read_ahead(self, session_id: str, max_bytes: int) -> StepsAhead[tuple[str, bytes, float]]:
         """See ``ReadAheadStore``."""
-        ahead: dict[str, Callable[[], Any]] = {}
-        for step in self._records.steps_of(self._admit(session_id)):
+        session_id = self._admit(session_id)
+        rows: dict[str, tuple[str, bytes, float]] = {}
+        for step in self._records.steps_of(session_id):
             max_bytes -= len(step.data)
             if max_bytes < 0:
                 break
-            ahead[step.step_name] = self._codec.decoder(place_of(step), step.data)
-        return ahead
+            rows[step.step_name] = step.step_name, step.data, step.created_at
+        return StepsAhead(rows, self._codec.row_decoder(session_id))
 
     async def init_schema(self) -> None:
         """Do nothing: a dict has no tables. Here so that one program serves every URL."""

@@ -11,8 +11,8 @@ from jeeves_journal.codecs import CodecOrName, Resealer
 from jeeves_journal.keys import check_key, check_keys
 from jeeves_journal.operable import OperableJournalStore
 from jeeves_journal.options import StoreOptions
-from jeeves_journal.records import JournalEntry, Resealed
-from jeeves_journal.stores.dialects import Database, SessionQuery, database_for_engine
+from jeeves_journal.records import JournalEntry, Resealed, StepsAhead
+from jeeves_journal.stores.dialects import Database, SessionQuery, SessionRow, database_for_engine
 from jeeves_journal.stores.operated import OperatedStore
 from jeeves_journal.stores.operations.resealing import Resealing
 from jeeves_journal.tracebacks import without_locals
@@ -75,12 +75,11 @@ class SQLAlchemyJournalStore(OperatedStore, OperableJournalStore):
         return {name: self._codec.decode_entry(("step", session_id, name, at), data) for name, data, at in rows}
 
     @without_locals
-    async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
+    async def read_ahead(self, session_id: str, max_bytes: int) -> StepsAhead[SessionRow]:
         """See ``ReadAheadStore``."""
         session_id = check_key("session_id", session_id)
         rows = await self._lanes_here(session_id).sessions.submit(SessionQuery(session_id, max_bytes))
-        decoder = self._codec.decoder
-        return {name: decoder(("step", session_id, name, at), data) for name, data, at in rows}
+        return StepsAhead({row[0]: row for row in rows}, self._codec.row_decoder(session_id))
 
     @without_locals
     async def init_schema(self) -> None:

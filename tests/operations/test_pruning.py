@@ -46,7 +46,7 @@ async def opened(rows: Rows) -> None:
 
 async def names_of(store: SQLAlchemyJournalStore, session_id: str) -> list[str]:
     """Return the names of a session's steps, whose bytes are not looked at."""
-    names = list(await store.read_ahead(session_id, 1 << 30))
+    names = list((await store.read_ahead(session_id, 1 << 30)).rows)
     return sorted(names)
 
 

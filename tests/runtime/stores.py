@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Self
 
 from anyio import Event
 
 from jeeves_journal import InMemoryJournalStore, JournalEntry
+from jeeves_journal.records import StepsAhead
 
 
 class Gate:
@@ -80,7 +80,7 @@ class LendingStore(FiveMethodStore):
         super().__init__(records)
         self.max_bytes = 0
 
-    async def read_ahead(self, session_id: str, max_bytes: int) -> dict[str, Callable[[], Any]]:
+    async def read_ahead(self, session_id: str, max_bytes: int) -> StepsAhead[Any]:
         self.max_bytes = max_bytes
         lent = await self.records.read_ahead(session_id, max_bytes)
         await self.watch("read_ahead")

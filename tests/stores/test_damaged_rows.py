@@ -176,6 +176,18 @@ async def test_text_in_sqlite_that_is_no_utf8_is_a_decode_error_of_its_own_step_
         assert before.value == VALUE
 
 
+async def test_a_name_in_sqlite_that_is_no_utf8_keeps_no_other_step_of_its_session_from_being_read(
+    sqlite_rows: SqliteRows,
+):
+    sqlite_rows.run("UPDATE journal_steps SET step_name = CAST(? AS TEXT)", [(b"\xff",)])
+    async with JournalStore.from_url(sqlite_rows.url) as store:
+        await store.put_step("s", "whole", VALUE)
+        found = {name: entry.value for name, entry in (await store.get_steps("s")).items()}
+        ahead = await store.read_ahead("s", 1 << 20)
+    assert found == {"\udcff": VALUE, "whole": VALUE}
+    assert {name: ahead.decode(row) for name, row in ahead.rows.items()} == found
+
+
 async def test_a_time_in_sqlite_that_is_none_is_a_decode_error(sqlite_rows: SqliteRows):
     sqlite_rows.run("UPDATE journal_steps SET created_at = ?", [("yesterday",)])
     async with JournalStore.from_url(sqlite_rows.url) as store:

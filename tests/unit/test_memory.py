@@ -159,34 +159,34 @@ async def test_once_closed_it_can_neither_be_entered_nor_migrated() -> None:
         await store.read_ahead("run-1", 1_000)
 
 
-async def test_reading_ahead_gives_a_decoder_for_each_step_in_recorded_order() -> None:
+async def test_reading_ahead_gives_each_step_in_recorded_order() -> None:
     store = await recorded(b=[1], a=[2])
     await store.put_stream("run-1", "answer", ["Hel", "lo"])
     await store.put_step("run-2", "c", [3])
     ahead = await store.read_ahead("run-1", 1_000_000)
-    assert [(name, decode()) for name, decode in ahead.items()] == [("b", [1]), ("a", [2])]
+    assert [(name, ahead.decode(row)) for name, row in ahead.rows.items()] == [("b", [1]), ("a", [2])]
 
 
-async def test_a_decoder_gives_a_new_object_each_time() -> None:
+async def test_what_was_read_ahead_is_decoded_anew_each_time() -> None:
     store = await recorded(fetch=[1])
-    decode = (await store.read_ahead("run-1", 1_000_000))["fetch"]
-    decode().append(2)
-    assert decode() == [1]
+    ahead = await store.read_ahead("run-1", 1_000_000)
+    ahead.decode(ahead.rows["fetch"]).append(2)
+    assert ahead.decode(ahead.rows["fetch"]) == [1]
 
 
 async def test_reading_ahead_stops_at_the_byte_bound() -> None:
     store = await recorded(first=b"x" * 1_000, second=b"x" * 1_000, third=b"x" * 1_000)
-    assert list(await store.read_ahead("run-1", 2_500)) == ["first", "second"]
-    assert await store.read_ahead("run-1", 0) == {}
+    assert list((await store.read_ahead("run-1", 2_500)).rows) == ["first", "second"]
+    assert (await store.read_ahead("run-1", 0)).rows == {}
 
 
 async def test_reading_ahead_fails_only_the_step_that_cannot_be_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     store = await recorded(good=1, bad=Vanishing())
     monkeypatch.delattr(sys.modules[__name__], "Vanishing")
     ahead = await store.read_ahead("run-1", 1_000_000)
-    assert ahead["good"]() == 1
+    assert ahead.take("good") == 1
     with pytest.raises(DecodeError, match="bad"):
-        ahead["bad"]()
+        ahead.take("bad")
 
 
 async def test_it_lends_what_a_replay_reads_ahead() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from jeeves_journal import InMemoryJournalStore
+from jeeves_journal import DecodeError, InMemoryJournalStore, JournaledRuntime
 from jeeves_journal.tracebacks import without_locals
+from tests.runtime.stores import Fickle
 
 SECRET = "hunter2"
 
@@ -52,6 +53,24 @@ def test_neither_an_error_nor_what_led_to_it_keeps_locals(call: Callable[[], Any
         call()
     assert SECRET not in locals_of(failed.value)
     assert "fail" in "".join(traceback.format_exception(failed.value))
+
+
+async def replay(store: InMemoryJournalStore, *steps: str) -> None:
+    runtime = JournaledRuntime(store)
+    async with runtime.session("run-1"):
+        for step in steps:
+            await runtime.step(step, asyncio.sleep, 0)
+
+
+def test_the_error_of_a_replayed_step_keeps_nothing_of_its_record(monkeypatch: pytest.MonkeyPatch):
+    store, gone = InMemoryJournalStore(), Fickle()
+    gone.content = SECRET
+    for step, value in {"first": 1, "gone": gone}.items():
+        asyncio.run(store.put_step("run-1", step, value))
+    monkeypatch.setattr(Fickle, "readable", False)
+    with pytest.raises(DecodeError) as failed:
+        asyncio.run(replay(store, "first", "gone"))
+    assert SECRET not in locals_of(failed.value)
 
 
 def test_what_the_caller_was_handling_stays_as_it_is():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Final, TypeAlias
 
@@ -94,12 +94,13 @@ def read_each(connection: sqlite3.Connection, keys: Sequence[Key]) -> Generator[
 
 def read_session(connection: sqlite3.Connection, session_id: str, max_bytes: int | None) -> list[SessionRow]:
     """Return a session's steps; see ``Database.read_session``."""
-    with plain_rows(connection):
-        if max_bytes is None:
-            return connection.execute(STATEMENTS.read_session, (session_id,)).fetchall()
-        bounded = (session_id, max_bytes, session_id)
-        whole = connection.execute(STATEMENTS.read_session_if_within, bounded).fetchall()
-        return whole or connection.execute(STATEMENTS.read_session_within, bounded).fetchall()
+    try:
+        with plain_rows(connection, str):
+            return _read_session(connection, session_id, max_bytes)
+    except sqlite3.OperationalError:
+        # Maybe a damaged name. To look for one from the start takes a tenth of the time of a replay.
+        with plain_rows(connection):
+            return _read_session(connection, session_id, max_bytes)
 
 
 def schema_state(connection: sqlite3.Connection) -> SchemaState:
@@ -112,23 +113,31 @@ def schema_state(connection: sqlite3.Connection) -> SchemaState:
     return SchemaState(names.issuperset(TABLE_NAMES[kind] for kind in KINDS), found[0] if found else None)
 
 
+def lenient(text: bytes) -> str:
+    """Return a text that may be none, as it is sent again."""
+    return text.decode("utf-8", "surrogateescape")
+
+
 @contextmanager
-def plain_rows(connection: sqlite3.Connection) -> Generator[None]:
+def plain_rows(connection: sqlite3.Connection, text_factory: Callable[[bytes], str] = lenient) -> Generator[None]:
     """Read rows as tuples, whatever the caller's engine makes of them.
 
     Damaged text is let through to where the record is decoded, so that it fails its own record only.
     """
     before = connection.row_factory, connection.text_factory
-    connection.row_factory, connection.text_factory = None, lenient
+    connection.row_factory, connection.text_factory = None, text_factory
     try:
         yield
     finally:
         connection.row_factory, connection.text_factory = before
 
 
-def lenient(text: bytes) -> str:
-    """Return a text that may be none, as it is sent again."""
-    return text.decode("utf-8", "surrogateescape")
+def _read_session(connection: sqlite3.Connection, session_id: str, max_bytes: int | None) -> list[SessionRow]:
+    if max_bytes is None:
+        return connection.execute(STATEMENTS.read_session, (session_id,)).fetchall()
+    bounded = (session_id, max_bytes, session_id)
+    whole = connection.execute(STATEMENTS.read_session_if_within, bounded).fetchall()
+    return whole or connection.execute(STATEMENTS.read_session_within, bounded).fetchall()
 
 
 def _read_listed(
