@@ -158,12 +158,12 @@ class Lanes:
     async def upgrade(self) -> None:
         """Bring the schema to the newest revision."""
         upgrade = partial(self._open_here_and, upgrade_database, create=not self._database.only_looks)
-        await self._persist(upgrade, self._deadline())
+        await self.attempt(upgrade, opens=False)
         self._database.is_ready = True
 
     async def connect(self) -> None:
         """See that the database is there, whatever stands in it."""
-        await self._persist(partial(self._open_here_and, look, create=self._database.may_create), self._deadline())
+        await self.attempt(partial(self._open_here_and, look, create=self._database.may_create), opens=False)
 
     async def _open_here_and(self, see_to_schema: Callable[[Database], Awaitable[object]], *, create: bool) -> None:
         async with self._opening:
@@ -186,14 +186,24 @@ class Lanes:
                 await self._closer.aclose()
             raise
 
-    async def attempt(self, work: Callable[[], Awaitable[T]], deadline: float | None = None) -> T:
-        """Do work on the open database, again if a passing fault ends it, until the deadline or within the timeout."""
+    async def attempt(
+        self, work: Callable[[], Awaitable[T]], deadline: float | None = None, *, opens: bool = True
+    ) -> T:
+        """Do work, again if a passing fault ends it, until the deadline or within the timeout.
+
+        Args:
+            work: What to do.
+            deadline: When to give up, in the event loop's time.
+            opens: Whether the database is opened for the work, and the work interrupted at the deadline. Otherwise it sees
+                to both by itself.
+        """
         if deadline is None:
             deadline = self._deadline()
         pause = _FIRST_PAUSE
-        # As in _persist, and not by it: every call comes by here.
         while True:
             try:
+                if not opens:
+                    return await work()
                 if not self._database.is_ready:
                     await self.open()
                 with self._time_limits.until(deadline):
@@ -201,18 +211,8 @@ class Lanes:
             except Exception as error:
                 if not self._passes(error, deadline - pause):
                     raise
-            pause = await _paused(pause)
-
-    async def _persist(self, work: Callable[[], Awaitable[T]], deadline: float) -> T:
-        """Do work as ``attempt`` does, whatever the state of the database."""
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                return await work()
-            except Exception as error:
-                if not self._passes(error, deadline - pause):
-                    raise
-            pause = await _paused(pause)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _passes(self, error: Exception, latest: float) -> bool:
         if self.loop.time() > latest or not self._database.is_passing(driver_error(error)):
@@ -258,12 +258,6 @@ _SHARED_ERRORS: Final[tuple[type[JournalError], ...]] = (StoreUnavailableError, 
 def _bytes_of(row: Row) -> int:
     _, _, _, data, _ = row
     return len(data)
-
-
-async def _paused(pause: float) -> float:
-    """Wait about so long; return how long to wait the next time."""
-    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-    return min(2 * pause, _LONGEST_PAUSE)
 
 
 def _abandon_after(loop: asyncio.AbstractEventLoop, database: Database) -> None:
