@@ -129,7 +129,7 @@ class ReadAheadStore(Protocol):
     """A store that lends a session's records undecoded, so that a replay pays one query and decodes what it uses."""
 
     async def read_ahead(self, session_id: str, max_bytes: int) -> StepsAhead[Any]:
-        """Return a session's first steps, in recorded order.
+        """Return as many of a session's first steps as fit a bound, in any order.
 
         Args:
             session_id: Whose steps.

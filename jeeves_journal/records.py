@@ -27,7 +27,7 @@ class JournalEntry:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@dataclass(slots=True, repr=False, eq=False)
 class StepsAhead(Generic[Row]):
     """A session's recorded steps, undecoded.
 

@@ -194,8 +194,8 @@ class Lanes:
         Args:
             work: What to do.
             deadline: When to give up, in the event loop's time.
-            opens: Whether the database is opened for the work, and the work interrupted at the deadline. Otherwise it sees
-                to both by itself.
+            opens: Whether the database is opened for the work, and the work interrupted at the deadline. Otherwise it
+                sees to both by itself.
         """
         if deadline is None:
             deadline = self._deadline()

@@ -36,20 +36,20 @@ class SqliteRows:
     """A journal in a SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.url = f"sqlite:///{path}"
 
     def run(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        with closing(sqlite3.connect(self._path)) as connection, connection:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
             connection.executemany(statement, rows)
 
     def value(self, session_id: str, step_name: str) -> bytes:
         query = "SELECT value FROM journal_steps WHERE session_id = ? AND step_name = ?"
-        with closing(sqlite3.connect(self._path)) as connection:
+        with closing(sqlite3.connect(self.path)) as connection:
             return bytes(connection.execute(query, (session_id, step_name)).fetchone()[0])
 
     def fetch(self, query: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self._path)) as connection:
+        with closing(sqlite3.connect(self.path)) as connection:
             return connection.execute(query).fetchall()
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import sqlite3
 import sys
+import traceback
 import types
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jeeves_journal import DecodeError, IntegrityError, JournalStore
+from jeeves_journal.stores.dialects.sqlite.records import read_session
 from jeeves_journal.testing.calls import recorded
 from tests.stores.rows import PostgresRows, Rows, SqliteRows, outcomes, put_raw
 
@@ -186,6 +190,24 @@ async def test_a_name_in_sqlite_that_is_no_utf8_keeps_no_other_step_of_its_sessi
         ahead = await store.read_ahead("s", 1 << 20)
     assert found == {"\udcff": VALUE, "whole": VALUE}
     assert {name: ahead.decode(row) for name, row in ahead.rows.items()} == found
+
+
+async def test_a_read_of_a_session_that_sqlite_interrupts_is_not_begun_again(sqlite_rows: SqliteRows):
+    turns = iter([True])
+    with closing(sqlite3.connect(sqlite_rows.path)) as connection:
+        connection.set_progress_handler(lambda: next(turns, False), 1)
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            read_session(connection, "s", None)
+
+
+async def test_an_error_behind_a_text_that_is_no_utf8_does_not_quote_it(sqlite_rows: SqliteRows):
+    put_raw(sqlite_rows, "damaged", {"n": b'"hunter2"\xff'})
+    sqlite_rows.run("UPDATE journal_steps SET value = CAST(value AS TEXT) WHERE session_id = ?", [("damaged",)])
+    with closing(sqlite3.connect(sqlite_rows.path)) as connection:
+        connection.set_progress_handler(lambda: connection.text_factory is not str, 1)
+        with pytest.raises(sqlite3.OperationalError, match="interrupted") as failed:
+            read_session(connection, "damaged", None)
+    assert "hunter2" not in "".join(traceback.format_exception(failed.value))
 
 
 async def test_a_time_in_sqlite_that_is_none_is_a_decode_error(sqlite_rows: SqliteRows):
