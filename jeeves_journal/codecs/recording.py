@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -20,7 +19,7 @@ from jeeves_journal.codecs.pickling import (
 from jeeves_journal.codecs.sealing import Place
 from jeeves_journal.errors import DecodeError, EncodeError, IntegrityError, JournalError
 from jeeves_journal.records import JournalEntry
-from jeeves_journal.tracebacks import forget_locals
+from jeeves_journal.tracebacks import without_locals
 
 # Made once: to make it takes longer than to ask.
 _TIMES: Final = (float, int, Decimal)
@@ -103,17 +102,10 @@ class RecordCodec:
 
     def row_decoder(self, session_id: str) -> Callable[[tuple[str, object, float]], Any]:
         """Return a function that decodes a row of a session's steps: a name, a record, a time. See ``decode``."""
-        decode = self.decode
 
+        @without_locals
         def decode_row(row: tuple[str, object, float]) -> Any:
-            handled = sys.exception()
-            try:
-                return decode(("step", session_id, row[0], row[2]), row[1])
-            except BaseException as error:
-                forget_locals(error, handled)
-                # This frame is not over yet.
-                del row, handled
-                raise
+            return self.decode(("step", session_id, row[0], row[2]), row[1])
 
         return decode_row
 

@@ -138,24 +138,17 @@ import threading
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 """
-
-
-def test_ctrl_c_in_the_moment_before_the_answer_is_read_is_not_lost(journal_file: str) -> None:
-    code = SIGNALS_GO_TO_ANOTHER_THREAD + RUN_MAIN
-    with on_terminal("delete", "run-1", "--url", journal_file, code=code) as terminal:
-        terminal.wait_for("[y/N] ")
-        terminal.interrupt()
-        assert terminal.end() == 130
-    assert len(step_names(journal_file, "run-1")) == 4
-
-
 # As where it is raised while Python collects garbage.
 WHAT_CTRL_C_RAISES_IS_DROPPED = "signal.signal(signal.SIGINT, lambda *_: None); "
 
 
-def test_ctrl_c_ends_the_question_also_where_python_drops_what_it_raises(journal_file: str) -> None:
-    code = WHAT_CTRL_C_RAISES_IS_DROPPED + RUN_MAIN
-    with on_terminal("delete", "run-1", "--url", journal_file, code=code) as terminal:
+@pytest.mark.parametrize(
+    "before",
+    [SIGNALS_GO_TO_ANOTHER_THREAD, WHAT_CTRL_C_RAISES_IS_DROPPED],
+    ids=["in the moment before the answer is read", "where python drops what it raises"],
+)
+def test_ctrl_c_at_the_question_is_not_lost(before: str, journal_file: str) -> None:
+    with on_terminal("delete", "run-1", "--url", journal_file, code=before + RUN_MAIN) as terminal:
         terminal.wait_for("[y/N] ")
         terminal.interrupt()
         assert terminal.end() == 130

@@ -79,23 +79,12 @@ class KeptConnections(EngineConnections[Driver]):
                 self._idle = [other for other in self._idle if other not in lost]
                 for each in lost:
                     await discard(each.connection)
-            elif not (is_at_rest and self._keeps(lease)):
+            elif is_at_rest and len(self._idle) < self._keep:
+                self._idle.append(lease)
+            else:
                 await self._close(lease)
         finally:
             self._one_less()
-
-    def put_back(self, lease: Lease[Driver]) -> bool:
-        """Keep a connection on which all went well, if there is room for it; return whether there was."""
-        if not self._keeps(lease):
-            return False
-        self._one_less()
-        return True
-
-    def _keeps(self, lease: Lease[Driver]) -> bool:
-        if len(self._idle) >= self._keep:
-            return False
-        self._idle.append(lease)
-        return True
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[AsyncConnection]:
@@ -208,8 +197,7 @@ class _KeptLoan(AbstractAsyncContextManager[Driver]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is not None or not self._connections.put_back(self._lease):
-            await self._connections.give_back(self._lease, error)
+        await self._connections.give_back(self._lease, error)
 
 
 async def _see_to_end(work: asyncio.Future[Any]) -> None:
